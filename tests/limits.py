@@ -193,12 +193,16 @@ LIMITS = {
     "Part of `history.max_size` for these files, of all logs": Limit(
         "configuration.loader:RETIRED_PART", "test_limits", lambda part: 1 / part
     ),
+    "Text and names of these files, of all logs, memory": Limit(
+        "configuration.loader:RETIRED_MOST", "test_limits"
+    ),
     "Files for which that part is always enough": Limit(
         f"{FOLLOWING}known_files:RETIRED_LEAST", "test_limits"
     ),
     "Files beside a log that are not its own": Limit(
         f"{FOLLOWING}ignored_files:IGNORED_LIMIT", "following.test_ignored_files"
     ),
+    "Such files of all logs together": Limit("service.pipeline:ALL_IGNORED_LIMIT", "test_limits"),
     "Time between two looks at all files beside a log": Limit(
         f"{FOLLOWING}follower:SWEEP_EVERY", "test_limits"
     ),
@@ -336,6 +340,7 @@ NO_LIMITS = {"interval", "ganglia.port", "ganglia.dmax", "statsd.port", "graphit
 
 # Constants that are called a limit and have no row, and why.
 UNSEEN = {
+    "following.ignored_files:ALL_IGNORED_LIMIT": "service.pipeline heeds it",
     "values.entries:LOSSES_LIMIT": "ledger.rows heeds it",
     "values.entries:EVENTS_LIMIT": "likewise",
     "values.entries:ALL_EVENTS_LIMIT": "likewise",

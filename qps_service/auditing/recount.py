@@ -8,6 +8,7 @@ said.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import NamedTuple
 
 from qps_service.files.compressed import why_not
@@ -58,7 +59,7 @@ class Candidates:
         bases = {os.path.basename(log), os.path.basename(self._log)}
         for directory in sorted({os.path.dirname(place) for place in places}):
             with suppress(OSError):
-                for name in files.names(directory):
+                for name in chain.from_iterable(files.names(directory)):
                     path = os.path.join(directory, name)
                     is_named_so = path in places or plain_name(path) in places
                     self._consider(path, is_named_so or any(is_sibling(base, name) for base in bases))

@@ -340,7 +340,7 @@ def _why_none_is_dated(path: str, files: Files) -> str:
     *folders, _ = path.split(os.sep)
     directory = os.sep.join(takewhile(lambda folder: not is_dated(folder), folders)) or os.sep
     try:
-        files.names(directory)
+        next(files.names(directory), None)
     except OSError as error:
         return f"{show_path(directory)}: {explain_error(error)}"
     return "no file matches"

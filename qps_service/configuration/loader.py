@@ -34,6 +34,9 @@ CONFIG_VARIABLE = "QPS_REPORTER_CONFIG"
 # What the ledger keeps of files that were read and closed takes one in so many bytes of history.max_size, of
 # which each log has an equal part. With the default a log that is alone has room for all of its 1,024 files.
 RETIRED_PART = 4
+# But no more than so much, which is in memory as well, with a third more beside it: who has room for a long
+# history has no more memory for that.
+RETIRED_MOST = 32 << 20  # bytes
 
 _TABLES = {
     **{key: f"; {key} belongs in a [log.NAME] table" for key in (*(each.key for each in LOG), "route")},
@@ -69,7 +72,8 @@ def load(flags: Flags, environment: Mapping[str, str]) -> Config:
 def together(logs: Iterable[LogConfig], max_rows: int, max_size: int) -> tuple[LogConfig, ...]:
     """The same logs, each of which knows what it shares with the others. `max_size`: the ledger's, bytes."""
     logs = tuple(logs)
-    paths, retired = frozenset(log.path for log in logs), max_size // RETIRED_PART // max(1, len(logs))
+    paths = frozenset(log.path for log in logs)
+    retired = min(max_size // RETIRED_PART, RETIRED_MOST) // max(1, len(logs))
     return tuple(log._replace(max_rows=max_rows, logs=paths, retired=retired) for log in logs)
 
 

@@ -14,6 +14,7 @@ import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from sys import intern
 from typing import NamedTuple, TypeVar
 
@@ -34,6 +35,9 @@ _PIPE_ROOM = 1 << 20  # bytes
 _OTHER_ROOM = 64 * 1024  # bytes, of what is no pipe: a socket has more, a terminal less
 # So many files are looked at between two signs of life: where each waits for a disk, that is about a second.
 PACE = 64
+NAMES = 4096  # of a directory, that are looked at together
+# Who reads so much at once has a whole text before him: to count its lines, or to compare it.
+LARGE = 256 * 1024  # bytes
 # What is wrong with a log of which `is_mounted_alone` is true, for people.
 MOUNTED_ALONE = (
     "mounted as a single file: after the next rotation outside it stays the old file, "
@@ -110,7 +114,10 @@ class Files:
         return os.dup(descriptor)
 
     def read(self, descriptor: int, size: int, offset: int) -> bytes:
-        """Up to `size` bytes from `offset`; fewer at the end of the file."""
+        """Up to `size` bytes from `offset`; fewer at the end of the file. A large text is read in many such
+        calls, and each shows that work goes on."""
+        if size >= LARGE:
+            self.working()
         return os.pread(descriptor, size, offset)
 
     def take(self, descriptor: int, size: int) -> bytes | None:
@@ -192,24 +199,25 @@ class Files:
         """When the file was created, Unix nanoseconds; None where its file system does not tell."""
         return _born(descriptor)
 
-    def names(self, directory: str) -> list[str]:
-        """The names in a directory."""
-        return os.listdir(directory)
+    def names(self, directory: str) -> Iterator[list[str]]:
+        """The names in a directory, some at a time: whoever may write to it may have made a million, and each
+        takes 70 bytes."""
+        with os.scandir(directory) as found:
+            while some := [entry.name for entry in islice(found, NAMES)]:
+                yield some
 
     def directories(self, directory: str) -> list[str]:
         """The names of directories in a directory, and of links to some."""
         with os.scandir(directory) as found:
             return [entry.name for entry in found if entry.is_dir()]
 
-    def entries(self, directory: str) -> list[tuple[str, int, bool]]:
-        """Of the files and directories in a directory, without links: name, inode, and whether it is a
-        file."""
+    def entries(self, directory: str) -> Iterator[tuple[str, int, bool]]:
+        """Of the files and directories in a directory, without links: name, inode, and whether it is a file.
+        None is kept, as above."""
         with os.scandir(directory) as found:
-            return [
-                (entry.name, entry.inode(), entry.is_file(follow_symlinks=False))
-                for entry in found
-                if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
-            ]
+            for entry in found:
+                if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
+                    yield entry.name, entry.inode(), entry.is_file(follow_symlinks=False)
 
     def lstat(self, path: str) -> Seen:
         """What is at `path` itself."""

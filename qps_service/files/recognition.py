@@ -147,9 +147,9 @@ def known_part(
         # The text's end will be where the copy ends.
         place = line_start(read, size - COPY_LIMIT)
         lines.pass_over(place - parted)
-    for line in _lines(read, place, size):
-        place += len(line) + 1
-        lines.take(line, place)
+    for line, end_of_line in _lines(read, place, size) if tail else ():
+        lines.take(line, place, end_of_line)
+        place = end_of_line
     by_time = has_name or anew or (in_place and not agreed)
     begins_alike = agreed and proves(
         read(min(agreed, compared, TAIL_LIMIT), 0),
@@ -193,8 +193,8 @@ class _CommonLines:
         self._unmatched += max(size, 0)
         self._agrees = self._is_run = False
 
-    def take(self, line: bytes, end: int) -> None:
-        """The next line of the file, which ends before byte `end`."""
+    def take(self, line: bytes, start: int, end: int) -> None:
+        """The next line of the file, between these bytes."""
         digest = digest_of(line)
         is_common = self._left[digest] > 0
         if is_common:
@@ -202,12 +202,12 @@ class _CommonLines:
             self.common.append(line)
         if end <= self._parted:
             return
-        if self._agrees and self._places.get(end - len(line) - 1) == digest:
+        if self._agrees and self._places.get(start) == digest:
             self.until = self._parted = end
             return
         self._agrees = False
         if not is_common:
-            self._unmatched += len(line) + 1
+            self._unmatched += end - start
             self._score = max(self._score - ALTERED, -DIFFERENT_LINES)
             self._is_run = False
             return
@@ -261,13 +261,17 @@ def line_start(read: Read, place: int) -> int:
     return first + read(place - first, first).rfind(b"\n") + 1
 
 
-def _lines(read: Read, start: int, end: int) -> Iterator[bytes]:
-    """The whole lines between two places, without their ends."""
+def _lines(read: Read, start: int, end: int) -> Iterator[tuple[bytes, int]]:
+    """The whole lines between two places, without their ends, and where the next one begins. Of one that is
+    longer than any that is known by itself only the beginning: a text without lines costs no memory."""
     rest = b""
-    while start < end:
-        block = read(min(_BLOCK, end - start), start)
-        if not block:
-            return
+    while start < end and (block := read(min(_BLOCK, end - start), start)):
+        whole, newline, last = block.rpartition(b"\n")
+        place = start - len(rest)
         start += len(block)
-        *lines, rest = (rest + block).split(b"\n")
-        yield from lines
+        if newline:
+            for line in (rest + whole).split(b"\n"):
+                place += len(line) + 1
+                yield line, place
+            rest = b""
+        rest = (rest + last)[: HELD_LIMIT + 1]

@@ -195,10 +195,9 @@ class LogDirectories:
             return self._files.directories(directory)
         return []
 
-    def _entries(self, directory: str) -> list[tuple[str, int, bool]]:
+    def _entries(self, directory: str) -> Iterator[tuple[str, int, bool]]:
         with suppress(OSError):
-            return self._files.entries(directory)
-        return []
+            yield from self._files.entries(directory)
 
     def _choose(self, may_be: MayBe) -> None:
         """The log is the latest by its name; of several with one time, what was written to last."""

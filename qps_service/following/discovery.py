@@ -7,7 +7,7 @@ or nobody was there. A generation that was let go is taken up again if it grows.
 
 import os
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from heapq import nlargest
@@ -34,7 +34,6 @@ from qps_service.following.classification import (
 from qps_service.following.directories import LogDirectory, LogNames
 from qps_service.following.generation import Generation
 from qps_service.following.hints import Appeared, Arrival, Gone, Hint, Lost, Moved
-from qps_service.following.ignored_files import IGNORED_LIMIT
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.lineage import Lineage
 from qps_service.following.search import Search
@@ -306,14 +305,14 @@ class Discovery:
         thousands that are old nothing is kept in memory but their names. `since` as in Surroundings."""
         listing = Listing()
         open_now = {generation.key for generation in held}
-        log_paths = _log_paths(directories)
+        log_paths, limit = _log_paths(directories), self._known_files.ignored.limit
         for directory in directories:
             here = {path for path in touched if os.path.dirname(path) == directory.path}
             try:
                 key = self._files.stat(directory.path).key
                 is_first = key not in self._looked[directory.path]
                 is_new = not self._resuming and is_first and not directory.is_news
-                paths = self._candidates(directory, here, everything=everything or is_first) - log_paths
+                paths = self._candidates(directory, here, everything=everything or is_first)
             except FileNotFoundError:
                 listing.is_missing |= not directory.aside
                 continue  # what it held is remembered, should it come back
@@ -321,8 +320,8 @@ class Discovery:
                 listing.is_whole = False
                 listing.retry |= here
                 continue
-            new: dict[str, Seen] = {}
-            for path in self._files.at_pace(paths):
+            known, new = dict[str, Seen](), dict[str, Seen]()
+            for path in self._files.at_pace(path for path in paths if path not in log_paths):
                 try:
                     seen = self._files.lstat(path)
                 except FileNotFoundError:
@@ -331,16 +330,17 @@ class Discovery:
                     listing.retry.add(path)
                     continue
                 if seen.key in open_now or self._known_files.knows(seen) or path in self._lineage:
-                    listing.seen[path] = seen
+                    known[path] = seen
                 elif not self._is_past_telling(path, seen, since):
                     new[path] = seen
-                if is_new and len(new) >= 2 * IGNORED_LIMIT:
-                    new = _latest(new)  # the others would be forgotten at once
-            listing.seen |= _latest(new) if is_new else new
+                if is_new and len(new) >= 2 * limit:
+                    new = _latest(new, limit)  # the others would be forgotten at once
+            found = known | (_latest(new, limit) if is_new else new)
+            listing.seen |= found
             if is_new and not self._is_renumbered(directory, key, held, listing.seen.values()):
-                listing.old |= paths & listing.seen.keys()
+                listing.old |= found.keys()
                 if directory.aside:
-                    self._doubt_what_came_meanwhile(listing, paths)
+                    self._doubt_what_came_meanwhile(listing, found)
             if is_first:
                 self._looked[directory.path].append(key)
         if len(self._looked) > 2 * len(directories) + PLACES_KEPT:  # of days that went
@@ -519,10 +519,9 @@ class Discovery:
                         lines = count_lines(each.source)
                 self._announcer.possible_duplicate(path, lines)
 
-    def _doubt_what_came_meanwhile(self, listing: Listing, paths: set[str]) -> None:
+    def _doubt_what_came_meanwhile(self, listing: Listing, found: Mapping[str, Seen]) -> None:
         """What was written while nobody ran may have been the log, be it in a directory that is new to us."""
-        for path in paths & listing.seen.keys():
-            seen = listing.seen[path]
+        for path, seen in found.items():
             if self._gone_since is not None and seen.modified >= self._gone_since:
                 listing.old.discard(path)
                 self._doubtful.setdefault(seen.key, Doubt(self._gone_since, log_was_replaced=True))
@@ -547,8 +546,9 @@ class Discovery:
         paths: dict[tuple[int, int], str] = {}
         for directory in directories:
             with suppress(OSError):
-                beside = self._candidates(directory, set(), everything=True) - _log_paths(directories)
-                for path in self._files.at_pace(beside):
+                beside = self._candidates(directory, set(), everything=True)
+                log_paths = _log_paths(directories)
+                for path in self._files.at_pace(path for path in beside if path not in log_paths):
                     with suppress(OSError):
                         paths |= self._known_paths({path: self._files.lstat(path)})
         log_paths = _log_paths(directories)
@@ -615,27 +615,31 @@ class Discovery:
         source.close()
         return None
 
-    def _candidates(self, directory: LogDirectory, touched: set[str], *, everything: bool) -> set[str]:
-        """Paths in it to consider."""
-        descending = self._lineage.names()
-        paths = {
-            path for path in touched if path in descending or directory.is_sibling(os.path.basename(path))
-        }
+    def _candidates(self, directory: LogDirectory, touched: set[str], *, everything: bool) -> Iterator[str]:
+        """Paths in it to consider, some perhaps twice. All are found before the first is looked at, and of
+        others nothing is kept: not even of a million names. Raises OSError, at once."""
+        here, descending = directory.path, self._lineage.names()
+        names = [
+            os.path.basename(path)
+            for path in touched
+            if path in descending or directory.is_sibling(os.path.basename(path))
+        ]
         if everything:
-            names = self._files.names(directory.path)
-            paths.update(os.path.join(directory.path, name) for name in directory.siblings(names))
-            if descending:
-                paths |= descending.intersection(os.path.join(directory.path, name) for name in names)
-        return {path for path in paths if path not in self._others}
+            carrying = {os.path.basename(path) for path in descending if os.path.dirname(path) == here}
+            for some in self._files.names(here):
+                names += directory.siblings(some)
+                names += carrying.intersection(some) if carrying else ()
+        paths = (os.path.join(here, name) for name in names)
+        return (path for path in paths if path not in self._others)
 
     def _is_log(self, path: str, directories: Iterable[LogDirectory]) -> bool:
         """Whether a log is there, which is not to be looked at as a rotated file: this one or another."""
         return path in self._others or path in _log_paths(directories)
 
 
-def _latest(seen: dict[str, Seen]) -> dict[str, Seen]:
-    """As many files as are remembered, those that were written to last."""
-    return dict(nlargest(IGNORED_LIMIT, seen.items(), key=lambda each: each[1].modified))
+def _latest(seen: dict[str, Seen], limit: int) -> dict[str, Seen]:
+    """So many files, those that were written to last."""
+    return dict(nlargest(limit, seen.items(), key=lambda each: each[1].modified))
 
 
 def _log_paths(directories: Iterable[LogDirectory]) -> set[str]:

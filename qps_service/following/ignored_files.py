@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from qps_service.files.kernel import Seen
 from qps_service.values.positions import Identity, IgnoredFile
 
-# Some 300 bytes each. Of one that falls out its times alone tell, where events were lost, that it is old.
+# Some 600 bytes each. Of one that falls out its times alone tell, where events were lost, that it is old.
 IGNORED_LIMIT = 16 * 1024
-MANY = IGNORED_LIMIT // 2
+# Those of all logs take 40 MB at most, of which each has an equal part: 256 logs have 256 files each.
+ALL_IGNORED_LIMIT = 64 * 1024
 
 
 class IgnoredFiles:
@@ -22,6 +23,7 @@ class IgnoredFiles:
         self._files: OrderedDict[tuple[int, int], IgnoredFile] = OrderedDict()  # by device and inode
         self._by_inode: dict[int, IgnoredFile] = {}
         self._by_digest: dict[bytes, IgnoredFile] = {}
+        self.limit = IGNORED_LIMIT  # files
         for each in ignored:
             self._put(each)
         self._has_changed = False
@@ -29,7 +31,7 @@ class IgnoredFiles:
     @property
     def are_many(self) -> bool:
         """Whether others may have been forgotten; some come off again, when their inodes get other files."""
-        return len(self._files) > MANY
+        return len(self._files) > self.limit // 2
 
     def __contains__(self, key: tuple[int, int]) -> bool:
         return key in self._files
@@ -67,9 +69,15 @@ class IgnoredFiles:
         if former and former.device != ignored.device and _is_same(former, ignored):
             self._drop(former)  # its device has another number now
         self._put(ignored)
-        while len(self._files) > IGNORED_LIMIT:
-            self._drop(next(iter(self._files.values())))
         self._has_changed = True
+        self.bound(self.limit)
+
+    def bound(self, limit: int) -> None:
+        """Remember no more than so many from now on."""
+        self.limit = min(limit, IGNORED_LIMIT)
+        while len(self._files) > self.limit:
+            self._drop(next(iter(self._files.values())))
+            self._has_changed = True
 
     def remove(self, key: tuple[int, int]) -> None:
         """It is read after all; device and inode."""

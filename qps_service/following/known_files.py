@@ -83,6 +83,12 @@ class KnownFiles:
             else:
                 self._newly_retired = {position.number: position for position in held}
 
+    def bound(self, room: int, ignored: int) -> None:
+        """`room`: bytes of the ledger that retired generations may take from now on; `ignored`: how many
+        files are ignored at most."""
+        self.room = room
+        self.ignored.bound(ignored)
+
     def new_number(self) -> int:
         """The number of the next generation."""
         self.next_number += 1

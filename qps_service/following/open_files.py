@@ -39,6 +39,7 @@ class FollowLimits(NamedTuple):
     # Finds the directive that is in force at an offset of a text; None where lines have no directives.
     directive_before: Callable[[Read, int], bytes] | None = None
     retired: int = 1 << 62  # bytes of the ledger, for those that went
+    ignored: int = 1 << 62  # files beside it that are not its own
 
 
 class Keeper(Protocol):
@@ -72,7 +73,7 @@ class OpenFiles:
         self.current: Generation | None = None
         self._limits = limits
         self._known_files = known_files
-        self._known_files.room = limits.retired
+        known_files.bound(limits.retired, limits.ignored)
         self._announcer = announcer
         self._keeper = keeper
         self._generations: list[Generation] = []
@@ -96,7 +97,7 @@ class OpenFiles:
     def reconfigure(self, limits: FollowLimits) -> None:
         """Go on with these, for files that are open already too."""
         self._limits = limits
-        self._known_files.room = limits.retired
+        self._known_files.bound(limits.retired, limits.ignored)
         for generation in self._generations:
             generation.limit(limits.max_line, limits.directive_before)
 

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
+from heapq import nlargest
 from itertools import islice
 
 from qps_service.files.kernel import Files, Seen
@@ -65,7 +66,7 @@ class Search:
         for place in self._places(wanted, directories, beside=True):
             for name, inode, _ in self._files.at_pace(self._entries(place)):
                 if inode in inodes:
-                    self._look(os.path.join(place, name), found)
+                    found |= self._look(os.path.join(place, name))
             if inodes <= {seen.inode for seen in found.values()}:
                 break
         return found
@@ -94,7 +95,7 @@ class Search:
             for place in places:
                 for name, _, is_file in self._files.at_pace(self._entries(place)):
                     if is_file and shapes.base(name) == shapes.base(base):
-                        self._look(os.path.join(place, name), found)
+                        found |= self._look(os.path.join(place, name))
         return found
 
     def by_time(
@@ -111,20 +112,18 @@ class Search:
         earliest = min(position.modified for position in wanted)
         since = (earliest if since is None else min(earliest, since)) // SECOND * SECOND
         least = min(position.offset for position in wanted)
-        seen: dict[str, Seen] = {}
-        for place in self._places(wanted, directories, beside=False):
-            for name, _, is_file in self._files.at_pace(self._entries(place)):
-                if is_file and (path := os.path.join(place, name)) not in known:
-                    self._look(path, seen)
         # Compressing may keep the time in whole seconds alone, and logrotate gives an archive the time that
         # the log had when logrotate began, be there later lines.
-        fit = [
-            (path, each)
-            for path, each in seen.items()
-            if (is_compressed(path) and each.changed >= since)
-            or (each.modified >= since and (each.size >= least or is_compressed(path)))
-        ]
-        return dict(sorted(fit, key=lambda each: each[1].modified, reverse=True)[:TEXTS])
+        fit = (
+            (path, seen)
+            for place in self._places(wanted, directories, beside=False)
+            for name, _, is_file in self._files.at_pace(self._entries(place))
+            if is_file and os.path.join(place, name) not in known
+            for path, seen in self._look(os.path.join(place, name)).items()
+            if (is_compressed(path) and seen.changed >= since)
+            or (seen.modified >= since and (seen.size >= least or is_compressed(path)))
+        )
+        return dict(nlargest(TEXTS, fit, key=lambda each: each[1].modified))
 
     def _places(
         self, wanted: Iterable[Position], directories: Collection[LogDirectory], *, beside: bool
@@ -138,14 +137,15 @@ class Search:
             places |= dict.fromkeys(islice(below, PLACES))
         return islice(places, PLACES)
 
-    def _entries(self, directory: str) -> list[tuple[str, int, bool]]:
+    def _entries(self, directory: str) -> Iterator[tuple[str, int, bool]]:
         """Name, inode and whether it is a file, of files and directories; none of what can't be listed."""
         with suppress(OSError):
-            return self._files.entries(directory)
-        return []
+            yield from self._files.entries(directory)
 
-    def _look(self, path: str, found: dict[str, Seen]) -> None:
+    def _look(self, path: str) -> dict[str, Seen]:
+        """The file at `path`; nothing where there is none."""
         with suppress(OSError):
             seen = self._files.lstat(path)
             if seen.regular:
-                found[path] = seen
+                return {path: seen}
+        return {}

@@ -280,7 +280,8 @@ class _Recent:
     @property
     def text(self) -> bytes:
         """Some of the lines, among them most of those that were rejected."""
-        return self._text if len(self._text) < WAITING else self._text[self._text.find(b"\n") + 1 :]
+        text = self._text if len(self._text) < WAITING else self._text[self._text.find(b"\n") + 1 :]
+        return b"\n".join(text.rsplit(b"\n", RECENT + 1)[-RECENT - 1 :])
 
     def add(self, block: bytes | memoryview, lines: int, rejected: int, least: int) -> bool:
         """Take in a block; whether of the last RECENT lines, or of fewer that are at least so many, most were

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from functools import partial
 from itertools import takewhile
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from qps_service.configuration.loader import together
 from qps_service.configuration.path_patterns import PathPattern, free_name, name_of
@@ -58,6 +58,9 @@ TOO_MANY = "there are max_logs of them"
 FIELDS = "its name has a field of strftime, and only a path of its own can stand for a file like that"
 
 
+_Item = TypeVar("_Item")
+
+
 class Match(NamedTuple):
     """A file whose path matches."""
 
@@ -89,7 +92,7 @@ def why_none(pattern: PathPattern, files: Files) -> str:
     """Why nothing matches: the first directory that can't be listed, if one can't."""
     for directory in sorted(find(pattern, files).directories):
         try:
-            files.names(directory)
+            next(files.names(directory), None)
         except OSError as error:
             return f"{show_path(directory)}: {explain(error)}"
     return "no file matches"
@@ -123,8 +126,10 @@ def find(pattern: PathPattern, files: Files) -> Finding:
     last = pattern.components[-1]
     for place in places:
         directories.add(place)
-        for name in files.at_pace(sorted(_listed(files.names, place or "/")) if last.runs else [last.text]):
-            if last.match(name) is not None and not is_compressed(name):
+        listed = _listed(files.names, place or "/") if last.runs else [[last.text]]
+        names = (name for some in listed for name in some)
+        for name in files.at_pace(sorted(name for name in names if last.match(name) is not None)):
+            if not is_compressed(name):
                 with suppress(OSError):
                     seen = files.stat(f"{place}/{name}")
                     if seen.regular:
@@ -648,10 +653,9 @@ def _begins(stem: str, name: str) -> bool:
     return name.startswith(stem)
 
 
-def _listed(names: Callable[[str], list[str]], directory: str) -> list[str]:
+def _listed(names: Callable[[str], Iterable[_Item]], directory: str) -> Iterator[_Item]:
     with suppress(OSError):
-        return names(directory)
-    return []
+        yield from names(directory)
 
 
 _NOTHING = Seen(0, 0, 0, 0, 0, True, "", 0, 0)

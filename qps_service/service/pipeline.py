@@ -12,6 +12,7 @@ from qps_service.files.pipe import is_pipe
 from qps_service.following.announcer import Announcer
 from qps_service.following.follower import Follower, FollowState
 from qps_service.following.generation import Generation
+from qps_service.following.ignored_files import ALL_IGNORED_LIMIT
 from qps_service.following.log_places import LogPlaces
 from qps_service.following.open_files import NO_CHANGES, Changes, FollowLimits, Keeper
 from qps_service.following.resume import NOTHING_KNOWN, InheritedFile, Resume
@@ -421,4 +422,7 @@ def _scan_options(config: LogConfig) -> ScanOptions:
 def _limits(config: LogConfig) -> FollowLimits:
     may_have_directives = config.format.is_w3c or config.format.is_auto
     before = fields_before if may_have_directives else None
-    return FollowLimits(config.max_line, config.open_generations, config.quiet, before, config.retired)
+    ignored = ALL_IGNORED_LIMIT // max(1, len(config.logs))
+    return FollowLimits(
+        config.max_line, config.open_generations, config.quiet, before, config.retired, ignored
+    )

@@ -280,9 +280,9 @@ class OtherNumbers(MachineFiles):
         identity = super().identity(descriptor)
         return identity._replace(inode=self.reused.get(identity.inode, identity.inode))
 
-    def entries(self, directory: str) -> list[tuple[str, int, bool]]:
-        found = super().entries(directory)
-        return [(name, self.reused.get(inode, inode), is_file) for name, inode, is_file in found]
+    def entries(self, directory: str) -> Iterator[tuple[str, int, bool]]:
+        for name, inode, is_file in super().entries(directory):
+            yield name, self.reused.get(inode, inode), is_file
 
 
 def number_reused(make: MakeRig, *, versions: bool, lay: Callable[[Rig], Path]) -> None:

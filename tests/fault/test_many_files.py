@@ -14,7 +14,7 @@ from qps_service.files import kernel
 from qps_service.files.kernel import Files
 from qps_service.following import discovery, ignored_files
 from qps_service.following.discovery import Discovery, Listing
-from qps_service.following.ignored_files import IGNORED_LIMIT, MANY, IgnoredFiles
+from qps_service.following.ignored_files import IGNORED_LIMIT, IgnoredFiles
 from tests.fault.scenarios import Make
 from tests.following import Rig
 from tests.promised import Patches, Promise, promises
@@ -37,8 +37,6 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Discovery, "_consider", noting)
     monkeypatch.setattr(ignored_files, "IGNORED_LIMIT", LIMIT)
-    monkeypatch.setattr(discovery, "IGNORED_LIMIT", LIMIT)
-    monkeypatch.setattr(ignored_files, "MANY", LIMIT // 2)
     monkeypatch.setattr(kernel, "PACE", PACE)
     return kept
 
@@ -145,7 +143,7 @@ test_promise, test_twin = promises(
         {
             "counts old ones": Patches((IgnoredFiles, "are_many", property(none_are_many))),
             "opens all": OPENS_ALL,
-            "opens all at first": Patches((discovery, "_latest", dict)),
+            "opens all at first": Patches((discovery, "_latest", lambda seen, _: seen)),
             "shows no sign": Patches((Files, "at_pace", each)),
         },
         suffix="",
@@ -174,4 +172,4 @@ test_promise, test_twin = promises(
 
 def test_the_figures() -> None:
     """Of the page of limits."""
-    assert (IGNORED_LIMIT, MANY, kernel.PACE) == (16384, 8192, 64)
+    assert (IGNORED_LIMIT, kernel.PACE) == (16384, 64)

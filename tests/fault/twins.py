@@ -435,9 +435,9 @@ class IgnoresArchives(Spoilt):
 
         discovery, search = self._discovery, self._discovery._search
         candidates = discovery._candidates
-        discovery._candidates = lambda *rest, **more: {  # type: ignore[method-assign]
+        discovery._candidates = lambda *rest, **more: (  # type: ignore[method-assign]
             path for path in candidates(*rest, **more) if not is_compressed(path)
-        }
+        )
         search.by_time = but_archives(search.by_time)  # type: ignore[method-assign]
         search.by_inode = but_archives(search.by_inode)  # type: ignore[method-assign]
 

@@ -33,6 +33,7 @@ from qps_service.following.discovery import RETRIES
 from qps_service.following.follower import SWEEP_EVERY
 from qps_service.following.held_text import part_of_held
 from qps_service.following.hints import Lost
+from qps_service.following.ignored_files import IGNORED_LIMIT
 from qps_service.following.known_files import RETIRED_LIMIT, KnownFiles
 from qps_service.following.open_files import OpenFiles
 from qps_service.formats.json_lines import MEMBERS_LIMIT
@@ -47,7 +48,7 @@ from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import make_scanner
 from qps_service.service.pipeline import _limits, _scan_options
 from qps_service.values.counts import OTHER, SAMPLE_LIMIT, Counts, Key, Sample, Scanned
-from qps_service.values.positions import Identity, Position
+from qps_service.values.positions import Identity, IgnoredFile, Position
 from qps_service.values.reports import Window
 from tests.following import BlindFiles, Rig
 from tests.limits import Doubled, default_of
@@ -197,10 +198,10 @@ def few_closed_files_are_remembered() -> None:
 
 
 def closed_files_have_a_part_of_the_ledger(tmp_path: Path) -> None:
-    """A quarter of it, for all logs; whatever the room, the last ones are remembered."""
-    for size, most in (("1MiB", 131072), ("64MiB", 8 << 20)):
-        history = f'[log.other]\npath = "/other"\n[history]\nmax_size = "{size}"\n'
-        [log, _] = configured(history, tmp_path).logs
+    """A quarter of it, and 32 MiB at most, for all logs; whatever the room, the last ones are remembered."""
+    for size, logs, most in (("1MiB", 2, 131072), ("64MiB", 2, 8 << 20), ("1TiB", 8, 4 << 20)):
+        others = "".join(f'[log.other{number}]\npath = "/other{number}"\n' for number in range(1, logs))
+        [log, *_] = configured(f'{others}[history]\nmax_size = "{size}"\n', tmp_path).logs
         known = KnownFiles()
         OpenFiles(_limits(log), known, Announcer("/log", "access", lambda _: None), None)
         for number in range(1, 1024):
@@ -216,6 +217,21 @@ def closed_files_have_a_part_of_the_ledger(tmp_path: Path) -> None:
         for each in known.everything()[0]:
             known.reopened(each)
         assert known._taken == 0
+
+
+def many_logs_share_what_is_remembered_of_others(tmp_path: Path) -> None:
+    """One log more has a part of it, too, and what is too much by then goes, the oldest first."""
+    known = KnownFiles()
+    held = OpenFiles(_limits(log_config()), known, Announcer("/log", "access", lambda _: None), None)
+    for number in range(IGNORED_LIMIT):
+        known.ignored.add(IgnoredFile(1, number, 7, 0))
+    assert len(known.ignored.all()) == IGNORED_LIMIT
+    assert known.take_ignored()
+    others = "".join(f'[log.other{number}]\npath = "/other{number}"\n' for number in range(1, 256))
+    held.reconfigure(_limits(configured(others, tmp_path).logs[0]))
+    assert [each.inode for each in known.ignored.all()] == [*range(IGNORED_LIMIT - 256, IGNORED_LIMIT)]
+    assert known.take_ignored() == known.ignored.all()  # the ledger has no more of them, either
+    assert known.ignored.are_many
 
 
 class CountsLooks(Files):
@@ -397,7 +413,14 @@ test_promise, test_twin = promises(
     Promise(
         closed_files_have_a_part_of_the_ledger,
         None,
-        [Doubled("configuration.loader:RETIRED_PART", to=2), Doubled("following.known_files:RETIRED_LEAST")],
+        [
+            Doubled("configuration.loader:RETIRED_PART", to=2),
+            Doubled("configuration.loader:RETIRED_MOST"),
+            Doubled("following.known_files:RETIRED_LEAST"),
+        ],
+    ),
+    Promise(
+        many_logs_share_what_is_remembered_of_others, None, [Doubled("service.pipeline:ALL_IGNORED_LIMIT")]
     ),
     Promise(few_files_that_nothing_tells_are_looked_at, None, [Doubled("following.discovery:RETRIES")]),
     Promise(all_files_are_looked_at_now_and_then, None, [Doubled("following.follower:SWEEP_EVERY")]),

@@ -11,6 +11,8 @@ import pytest
 
 from qps_service.files import kernel
 from qps_service.files.kernel import Files
+from qps_service.files.recognition import known_part, tail_of
+from qps_service.files.sources import Plain, common_start, count_lines
 from tests.promised import Patches, Promise, promises
 
 SECOND = 10**9
@@ -67,6 +69,23 @@ def check_times_fit_into_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
         assert seen.modified == seen.changed
 
 
+def check_signs_of_life(tmp_path: Path) -> None:
+    """Whoever counts the lines of a large text, or compares it, shows that work goes on."""
+    path, signs = tmp_path / "large", []
+    path.touch()
+    os.truncate(path, 8 << 20)
+    files = Files(lambda: signs.append(1))
+    one, other = (Plain(files, files.open(str(path))) for _ in range(2))
+    one.data_from = other.data_from = lambda offset: offset  # type: ignore[method-assign]
+    count_lines(one)
+    counted = len(signs)
+    assert common_start(one, other, 0) == 8 << 20
+    assert not known_part(one.read, 8 << 20, agreed=0, compared=0, tail=tail_of(lambda *_: b"a\n", 2), end=2)
+    one.close()
+    other.close()
+    assert (counted, len(signs) - counted) >= (32, 3 * 32)
+
+
 def by_the_last_write(self: Files, descriptor: int) -> int:
     return max(0, time.time_ns() - os.fstat(descriptor).st_mtime_ns)
 
@@ -76,6 +95,7 @@ test_promise, test_twin = promises(
     Promise(
         check_times_fit_into_the_ledger, None, {"any time": Patches((kernel, "_within", lambda time: time))}
     ),
+    Promise(check_signs_of_life, None, {"silent": Patches((kernel, "LARGE", 512 * 1024))}),
     Promise(check_age, None, {"written": Patches((Files, "age", by_the_last_write))}),
 )
 

@@ -2,9 +2,10 @@
 are edited anyhow."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -226,7 +227,57 @@ def tails_are_bounded(part: Any) -> None:
     )
 
 
+# --- hostile texts
+
+
+@given(st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), max_size=20))
+@example([b"a", b"x" * 40, b"b"])
+def lines_over_any_blocks(part: Any, lines: list[bytes]) -> None:
+    """Of a line that is too long to be known only the beginning is kept, and where it ends."""
+    text, end = b"".join(line + b"\n" for line in lines), 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recognition, "_BLOCK", 5)
+        patch.setattr(recognition, "HELD_LIMIT", 8)
+        found = list(part(reader(text + b"rest"), 0, len(text) + 4))
+    assert len(found) == len(lines)
+    for line, (start, ended) in zip(lines, found, strict=True):
+        end += len(line) + 1
+        assert ended == end
+        assert start == line or (len(start) > 8 and start[:9] == line[:9])
+        assert len(start) <= 9 + 5
+
+
+def all_kept(read: Read, start: int, end: int) -> Iterator[tuple[bytes, int]]:
+    for line in read(end - start, start).split(b"\n")[:-1]:
+        start += len(line) + 1
+        yield line, start
+
+
+def ends_by_what_is_kept(read: Read, start: int, end: int) -> Iterator[tuple[bytes, int]]:
+    for line, _ in recognition._lines(read, start, end):
+        start += len(line) + 1
+        yield line, start
+
+
+def little_is_read_where_no_line_is_known(part: KnowPart) -> None:
+    """Of a file that was closed; there may be a thousand of them."""
+    size, sizes = 1 << 30, []
+
+    def read(size: int, offset: int) -> bytes:
+        sizes.append(size)
+        return (b"%d\n" % offset).ljust(size, b"x")
+
+    part(read, size, agreed=size // 2, compared=1024, tail=b"", end=size // 2)
+    assert sum(sizes) < 1 << 20
+
+
+def as_if_one_was_known(read: Read, size: int, **keywords: Any) -> KnownPart | None:
+    return known_part(read, size, **keywords | {"tail": digest_of(b"") + bytes(4)})
+
+
 test_copies, test_twin_of_copies = promises(
+    Promise(lines_over_any_blocks, recognition._lines, [all_kept, ends_by_what_is_kept]),
+    Promise(little_is_read_where_no_line_is_known, known_part, [as_if_one_was_known]),
     Promise(
         nothing_is_read_twice,
         known_part,

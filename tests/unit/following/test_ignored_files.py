@@ -2,10 +2,7 @@
 
 from typing import Any
 
-import pytest
-
 from qps_service.files.kernel import Seen
-from qps_service.following import ignored_files
 from qps_service.following.ignored_files import IGNORED_LIMIT, IgnoredFiles
 from qps_service.values.positions import Identity, IgnoredFile
 from tests.limits import Doubled
@@ -65,9 +62,9 @@ def known_by_its_text(make: Any) -> None:
     assert not files.has_text(b"")
 
 
-def forgotten_when_too_many(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ignored_files, "IGNORED_LIMIT", 3)
+def forgotten_when_too_many(make: Any) -> None:
     files = make()
+    files.bound(3)
     for number in range(9):
         files.add(ignored(1, number, 7, digest=b"%d" % number))
         files.add(ignored(1, 100, number, digest=b"rewritten %d" % number))

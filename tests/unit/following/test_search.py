@@ -1,11 +1,20 @@
 """Where files of a log are looked for, on the real file system."""
 
 import os
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from qps_service.files.kernel import Files
+import pytest
+
+from qps_service.files import kernel
+from qps_service.files.kernel import Files, Seen
+from qps_service.following import search
+from qps_service.following.announcer import Announcer
 from qps_service.following.directories import LogDirectories, LogDirectory
+from qps_service.following.discovery import Discovery
+from qps_service.following.known_files import KnownFiles
 from qps_service.following.search import PLACES, TEXTS, Search
 from qps_service.values.positions import Identity, Position
 from tests.limits import Doubled
@@ -84,7 +93,7 @@ def few_places_are_looked_into(part: Any, tmp_path: Path) -> None:
     looked: list[str] = []
 
     class Counting(Files):
-        def entries(self, directory: str) -> list[tuple[str, int, bool]]:
+        def entries(self, directory: str) -> Iterator[tuple[str, int, bool]]:
             looked.append(directory)
             return super().entries(directory)
 
@@ -113,18 +122,38 @@ def like_but_for_numbers(
     assert {os.path.relpath(path, tmp_path) for path in named} == {found, *likes}
 
 
+def files_beside_cost_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither their names nor what stat(2) tells of them, however many somebody made."""
+    directories = beside(tmp_path)
+    log = tmp_path / "logs" / "access.log"
+    monkeypatch.setattr(kernel, "NAMES", 128)
+    for number in range(3000):
+        os.link(log, tmp_path / "logs" / f"{number:05}-which-is-not-the-log-but-has-a-name-that-is-long")
+    gone = [position_of(log)._replace(identity=Identity(0, 0, None), modified=0)]
+    files = Files()
+    discovery = Discovery(files, KnownFiles(), Announcer(str(log), "access", lambda _: None), resuming=False)
+    tracemalloc.start()
+    try:
+        assert list(discovery._candidates(directories[0], set(), everything=True)) == []
+        assert len(Search(files).by_time(gone, directories)) == TEXTS
+        assert Search(files).by_inode(gone, directories) == {}
+        assert tracemalloc.get_traced_memory()[1] < 256 * 1024
+    finally:
+        tracemalloc.stop()
+
+
 class BesideOnly(Search):
     def _places(self, wanted: Any, directories: Any, *, beside: bool) -> Any:
         return iter([each.path for each in directories])
 
 
 class FollowsLinks(Search):
-    def _entries(self, directory: str) -> list[tuple[str, int, bool]]:
+    def _entries(self, directory: str) -> Iterator[tuple[str, int, bool]]:
         with os.scandir(directory) as found:
-            return [(each.name, each.stat().st_ino, each.is_file()) for each in found]
+            yield from ((each.name, each.stat().st_ino, each.is_file()) for each in found)
 
-    def _look(self, path: str, found: Any) -> None:
-        found[path] = self._files.stat(path)
+    def _look(self, path: str) -> dict[str, Seen]:
+        return {path: self._files.stat(path)}
 
 
 class AnyTime(Search):
@@ -171,9 +200,19 @@ LIKES: tuple[dict[str, Any], ...] = (
 )
 
 test_search, test_twin = promises(
+    Promise(
+        files_beside_cost_no_memory,
+        None,
+        {
+            "all names": Patches((Files, "names", lambda _, directory: iter([os.listdir(directory)]))),
+            "all files": Patches(
+                (search, "nlargest", lambda most, found, key: sorted(found, key=key, reverse=True)[:most])
+            ),
+        },
+    ),
     *(Promise(found_by_inode, Search, [BesideOnly], where=where) for where in ELSEWHERE[2:]),
     *(
-        Promise(found_by_inode, Search, [Patches((Search, "_look", lambda *_: None))], where=where)
+        Promise(found_by_inode, Search, [Patches((Search, "_look", lambda *_: {}))], where=where)
         for where in ELSEWHERE[:2]
     ),
     Promise(found_by_time, Search, [BesideOnly, AnyTime]),

@@ -572,7 +572,23 @@ test_promise, test_twin = promises(
 
 # --- limits
 
+
+def older_lines_are_not_judged() -> None:
+    """However short lines are: a text of nothing but newlines has 64 K of them."""
+    recent = auto._Recent()
+    recent.add(b"\n" * 50_000 + JUNK * 2, 50_002, 50_002, RECENT)
+    assert recent.text == b"\n" * 998 + JUNK * 2
+    recent = auto._Recent()
+    recent.add(JUNK * 3, 3, 3, RECENT)
+    assert recent.text == JUNK * 3
+
+
 test_limits, test_limits_that_are_doubled = promises(
+    Promise(
+        older_lines_are_not_judged,
+        None,
+        [Doubled("scanning.auto:RECENT"), Patches((auto._Recent, "text", property(lambda self: self._text)))],
+    ),
     Promise(
         enough_lines_are_waited_for_no_longer,
         None,

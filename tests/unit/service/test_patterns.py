@@ -513,6 +513,10 @@ class Forgetful(Patterns):
         note(self, [each for each in hints if not isinstance(each, Moved)], followed)
 
 
+def all_names(files: Files, directory: str) -> list[str]:
+    return [name for some in files.names(directory) for name in some]
+
+
 test_promise, test_twin = promises(
     Promise(
         names_are_what_the_stars_stand_for,
@@ -614,7 +618,7 @@ test_promise, test_twin = promises(
             "compares each": Patches((patterns, "MARKS", [""])),
         },
     ),
-    Promise(files_keep_no_directory_out, None, {"any name": Patches((Files, "directories", Files.names))}),
+    Promise(files_keep_no_directory_out, None, {"any name": Patches((Files, "directories", all_names))}),
     Promise(
         so_many_directories_are_looked_into,
         None,

@@ -211,6 +211,9 @@ def check_points(tmp_path: Path) -> None:
     browser = Browser(path, now=end_of(path))
     assert len(browser.get("/series.json", "range=15m").told["rows"]) <= 41
     assert all(span <= 360 * step_for(span) for span in RANGES.values())
+    view_of("since=1000&until=605800")
+    with pytest.raises(ValueError, match="7 days at most"):
+        view_of("since=1000&until=605801")
     view_of("log=" + "a" * 4000)
     with pytest.raises(ValueError, match="at most 4000 characters"):
         view_of("log=" + "a" * 4001)
@@ -546,7 +549,11 @@ test_promise, test_twin = promises(
         [Patches((answers, "_rest", nothing)), Doubled("web.answers:ROUTES")],
         caught=(TypeError,),
     ),
-    Promise(check_points, None, [Doubled("web.view:POINTS"), Doubled("web.view:TEXT_LIMIT")]),
+    Promise(
+        check_points,
+        None,
+        [Doubled("web.view:POINTS"), Doubled("web.view:LONGEST"), Doubled("web.view:TEXT_LIMIT")],
+    ),
     Promise(check_hosts, of, {"all hosts": Patches((Page, "_is_host", lambda *_: True))}),
     Promise(check_methods, None, {}),
     Promise(check_headers, None, {"inline": Patches((page, "_HEADERS", []))}, caught=(KeyError,)),
