@@ -52,6 +52,9 @@ class KnownPart(NamedTuple):
 
     until: int  # what stands before this byte is not to be read again
     doubtful: int = 0  # so many of these bytes nothing tells from read ones
+    # Of the generation whose last line that was read stands there, too, so that nothing is missing between
+    # that and what comes next; 0 if there is none.
+    number: int = 0
 
 
 def proves(text: bytes, *, context: bytes = b"", strictly: bool = False, by_time: bool = False) -> bool:
@@ -125,12 +128,13 @@ def known_part(
     compared: int,
     tail: bytes,
     end: int,
+    number: int = 0,
     in_place: bool = False,
     has_name: bool = False,
     anew: bool = False,
 ) -> KnownPart | None:
     """How much of a file of `size` bytes belongs to a text that was read up to byte `end`, with this `tail`;
-    None where nothing proves that any of it does.
+    None where nothing proves that any of it does. `number`: of that text's generation.
 
     Up to byte `agreed` the two agree, as far as that was compared: byte for byte up to `compared`.
     `in_place`: whether the file was written over; `has_name`: whether the text's own file is still there;
@@ -161,7 +165,7 @@ def known_part(
     if not begins_alike and not proves(common_text, strictly=anew or not agreed, by_time=by_time):
         return None
     if covered or lines.until > parted:
-        return KnownPart(lines.until, lines.doubtful)
+        return KnownPart(lines.until, lines.doubtful, number if lines.has_last else 0)
     # It parted from the text before those lines that are known one by one.
     until = max(parted, line_start(read, min(size, end)))
     return KnownPart(until, until - parted)
@@ -184,6 +188,7 @@ class _CommonLines:
         self.common: list[bytes] = []
         self._left = Counter(digest for digest, _ in tail)
         self._last = tail[-1][0] if tail else None
+        self.has_last = False  # whether the line that ends the text is among the common ones
         self._agrees = True  # whether it did so far
         self._unmatched = self._score = 0
         self._is_run = True  # whether all since the last that told were common
@@ -202,6 +207,7 @@ class _CommonLines:
             self.common.append(line)
         if end <= self._parted:
             return
+        self.has_last |= is_common and digest == self._last
         if self._agrees and self._places.get(start) == digest:
             self.until = self._parted = end
             return
@@ -241,6 +247,7 @@ def part_of(
         compared=len(position.prefix),
         tail=position.tail,
         end=position.offset,
+        number=position.number,
         in_place=in_place,
         has_name=has_name,
         anew=anew,

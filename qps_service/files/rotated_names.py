@@ -9,7 +9,7 @@ from qps_service.files.compression import COMPRESSIONS
 from qps_service.files.dated_names import dated, is_dated
 
 MARKS = "-._"  # one of them follows what a log's name has before its extension, in the name of each rotation
-_ROTATED = r"[.\-_]\d[\dTZ.:_\-]*"
+_ROTATED = r"[.\-_]\d[\dTZ.:_\-]*(?<!\.Z)"  # .Z is what compress(1) makes
 _WORDS = r"\.(?:old|prev|bak|rotated)"
 _BASES = 4096  # logs whose patterns are kept
 _COMPRESSED = tuple(each.suffix for each in COMPRESSIONS)

@@ -301,6 +301,8 @@ class Classifier:
             position = recalled.position
             grows = not is_compressed(path)  # nobody appends to what is compressed
             is_wanted = recalled.lost is not None or known_files.is_expected(position)
+            if grows and self._goes_on_in_copy(source, position, surroundings):
+                is_wanted = grows = False
             if is_wanted or (grows and source.read(1, position.offset)):
                 if recalled.lost:
                     self._lose(recalled.loss(path))
@@ -331,6 +333,17 @@ class Classifier:
             found = self._classify_growth(fresh, seen, surroundings)
             return found or self._to_ignore(source, identity, seen)
         return self._classify_text(fresh, seen, surroundings)
+
+    def _goes_on_in_copy(self, source: Source, known: Position, surroundings: Surroundings) -> bool:
+        """Whether a copy of a file that was read, and which took the log's place, is read from there on, and
+        has all that the file has."""
+        return any(
+            known.offset
+            and each.position.begun == known.offset
+            and not goes_beyond(source, each.source)
+            and are_alike(source.read, each.source.read)
+            for each in surroundings.held.values()
+        )
 
     def _is_by_chance(self, path: str, known: Position, source: Source, surroundings: Surroundings) -> bool:
         """Whether the file has but the inode's number of one that was read: without a version, and with no
@@ -371,7 +384,7 @@ class Classifier:
         source, position, _ = fresh
         for generation in surroundings.held.values():
             again = is_renumbered(generation, position.identity, source)
-            if not again and has_name(self._files, generation):
+            if not again and (has_name(self._files, generation) or self._is_made_of(generation, source)):
                 continue
             part = part_of_held(self._files, generation, position.identity, source)
             if again or (
@@ -383,6 +396,11 @@ class Classifier:
             ):
                 return Found(source, begin_at(source, position, part.until if part else 0))
         return None
+
+    def _is_made_of(self, generation: Generation, source: Source) -> bool:
+        """Whether an archive has the time of the last write to a file that is open: then it has no more."""
+        is_archive = source.descriptor is None
+        return is_archive and is_same_time(generation.source.seen().modified, source.seen().modified)
 
     def _is_read_further(self, source: Source, known: int, surroundings: Surroundings) -> bool:
         """Whether a text that is known up to a byte is that of another file, of which more was read."""
@@ -404,8 +422,11 @@ class Classifier:
         anew. Compressing keeps the time of the last write: with that of a file that was let go, there is no
         more in it."""
         path, source = fresh.position.name, fresh.source
-        if is_compressed(path) and self._known_files.was_let_go_at(seen.modified):
-            return None
+        if is_compressed(path):
+            if self._known_files.was_let_go_at(seen.modified):
+                return None
+            if again := self._after_held(fresh, surroundings):
+                return again
         resemblance, known = self._known_files.resembles(source.read, surroundings.is_present)
         if known is None or resemblance is not Resemblance.CONTINUED:
             return None
@@ -449,7 +470,7 @@ class Classifier:
                 return mine
             continued = position._replace(identity=fresh.position.identity, name=path)
             return _longer(fresh._replace(position=continued), twin, surroundings) or mine
-        held = self._resembles_held(read, surroundings)
+        held = self._resembles_held(read, seen, surroundings)
         if Resemblance.COPY in (resemblance, held):
             # A mirror that was rotated and compressed before anybody looked may have more.
             return (self._after_held(fresh, surroundings) if is_compressed(path) else None) or mine
@@ -492,8 +513,9 @@ class Classifier:
             if begins_alike(position, read)
         )
 
-    def _resembles_held(self, read: Read, surroundings: Surroundings) -> Resemblance:
-        """Whether the text is that of a file which is being read, or was in it before a truncation."""
+    def _resembles_held(self, read: Read, seen: Seen, surroundings: Surroundings) -> Resemblance:
+        """Whether the text is that of a file which is being read, or was in it before a truncation. What has
+        the time of the last write to one that was deleted was made of that."""
         is_alike = False
         text = read(TAIL_LIMIT, 0)
         for each in surroundings.held.values():
@@ -504,6 +526,10 @@ class Classifier:
                 # What both have, be it in what was read before a truncation.
                 both = text if match is Match.PREFIX else text[: len(each.source.read(TAIL_LIMIT, 0))]
                 if is_proven(read, each.position) or proves(both, context=text):
+                    return Resemblance.COPY
+                if is_same_time(each.source.seen().modified, seen.modified) and not has_name(
+                    self._files, each
+                ):
                     return Resemblance.COPY
                 is_alike = True
         return Resemblance.ALIKE if is_alike else Resemblance.NONE

@@ -249,17 +249,19 @@ class LogDirectories:
         since = max(times.values(), default=0) - LATELY
         return [path for path, at in reversed(times.items()) if at >= since and path != self._current]
 
-    def learn(self, path: str) -> None:
-        """A file of the log is, or was, at `path`: others may be moved there, too."""
+    def learn(self, path: str) -> bool:
+        """A file of the log is, or was, at `path`: others may be moved there, too. Whether that is news."""
         if self.is_dated and (key := self.key(path)) is not None:
             self._newest = max(self._newest or key, key)
             if self._before is None:
                 self._known = self._newest
         directory, name = os.path.split(path)
         if directory in self._aside or any(directory == each.path for each in self._last):
-            return
-        if len(self._aside) < ASIDE_LIMIT and directory != self._directory and is_sibling(self._base, name):
+            return False
+        is_new = len(self._aside) < ASIDE_LIMIT and directory != self._directory
+        if is_new := is_new and is_sibling(self._base, name):
             self._aside.append(directory)
+        return is_new
 
     def key(self, path: str) -> Key | None:
         """Where a file stands in the order of the log's files, by its path; None of any other's."""

@@ -33,8 +33,9 @@ from qps_service.following.classification import (
 )
 from qps_service.following.directories import LogDirectory, LogNames
 from qps_service.following.generation import Generation
+from qps_service.following.held_text import has_name
 from qps_service.following.hints import Appeared, Arrival, Gone, Hint, Lost, Moved
-from qps_service.following.known_files import KnownFiles
+from qps_service.following.known_files import KnownFiles, is_same_time
 from qps_service.following.lineage import Lineage
 from qps_service.following.search import Search
 from qps_service.text.units import SECOND
@@ -219,8 +220,10 @@ class Discovery:
                 self._lineage.distrust()
         failed = listing.is_missing or not listing.is_whole
         awaited = self._known_files.expected() if self._resuming and everything else []
+        # What systemd held need not be found, but where it went to, others may be.
+        rotated = [each for each in held if each.key != log.key] if self._resuming else []
         elsewhere, alike = (
-            self._look_elsewhere(listing, directories, awaited, log.path) if everything else ((), ())
+            self._look_elsewhere(listing, directories, awaited, rotated, log.path) if everything else ((), ())
         )
         surroundings = Surroundings(
             held={generation.key: generation for generation in held},
@@ -258,20 +261,23 @@ class Discovery:
         listing: Listing,
         directories: Collection[LogDirectory],
         awaited: Collection[Position],
+        rotated: Collection[Generation],
         log: str,
     ) -> tuple[set[str], set[str]]:
         """Where files may be that are called like no rotation's: those that were let go, where they were seen
         last, as they may have grown; and those awaited, anywhere. They are added to the listing. Their paths,
-        and those of files that are named like what was awaited."""
+        and those of files that are named like what was awaited, or like what was `rotated` while systemd held
+        it."""
         inside = set(listing.seen)
         found = self._look_where_they_were(inside, directories)
-        if awaited:
+        if awaited := [*awaited, *(each.position for each in rotated)]:
             strange = self._search.by_inode(awaited, directories)
             # An inode's number may be that of any other file by now, whose like have nothing to do with the
             # log.
             certain = {
                 path for path, each in strange.items() if self._classifier.is_one_of(path, each, awaited)
             }
+            certain |= self._copies_of_deleted(rotated, directories)
             alike = self._search.named_like(certain - inside, log)
             found |= strange
         else:
@@ -280,6 +286,24 @@ class Discovery:
             if not self._is_log(path, directories):
                 listing.seen.setdefault(path, each)
         return found.keys() - alike.keys() - inside, alike.keys() - inside
+
+    def _copies_of_deleted(
+        self, rotated: Iterable[Generation], directories: Collection[LogDirectory]
+    ) -> set[str]:
+        """Where the texts went of open files that were deleted: compressed, or to another file system."""
+        paths = set()
+        for generation in rotated:
+            if has_name(self._files, generation):
+                continue
+            position = generation.position
+            for path, seen in self._search.by_time([position], directories).items():
+                if copy := self._open_copy(path, seen, position, ()):
+                    with suppress(OSError):
+                        is_same = is_same_time(generation.source.seen().modified, seen.modified)
+                        if is_same or is_proven(copy.source.read, position):
+                            paths.add(path)
+                    copy.source.close()
+        return paths
 
     def _look_where_they_were(
         self, inside: Collection[str], directories: Collection[LogDirectory]
@@ -522,7 +546,7 @@ class Discovery:
     def _doubt_what_came_meanwhile(self, listing: Listing, found: Mapping[str, Seen]) -> None:
         """What was written while nobody ran may have been the log, be it in a directory that is new to us."""
         for path, seen in found.items():
-            if self._gone_since is not None and seen.modified >= self._gone_since:
+            if self._gone_since is not None and seen.modified >= self._gone_since // SECOND * SECOND:
                 listing.old.discard(path)
                 self._doubtful.setdefault(seen.key, Doubt(self._gone_since, log_was_replaced=True))
 

@@ -265,6 +265,7 @@ class Follower:
                 active_at = self._written_at(each) if resuming else None
                 self._held.adopt(each, now, active_at=active_at, reached_at=self._reached(each, now))
                 self._announcer.rotated(now, len(self._held))
+                again |= self._directories.learn(each.position.name)
             if not self._discovery.is_resuming:
                 self._is_replaced = False
                 if resuming:
@@ -424,7 +425,8 @@ class Follower:
                 source.close()
             else:
                 taken = Found(source, position)
-                self._is_replaced |= not position.number  # opened by a process that did not commit it
+                # Opened by a process that did not commit it, or cut while nobody ran.
+                self._is_replaced |= not position.number or is_cut(position, source)
                 self._held.adopt(taken, now, active_at=self._written_at(taken))
 
     def _reached(self, found: Found, now: int) -> int:

@@ -79,10 +79,10 @@ class IgnoredFiles:
             self._drop(next(iter(self._files.values())))
             self._has_changed = True
 
-    def remove(self, key: tuple[int, int]) -> None:
-        """It is read after all; device and inode."""
-        if known := self._files.get(key):
-            self._drop(known)
+    def remove(self, identity: Identity) -> None:
+        """It is read after all. Of one that left its inode's number to it, the text may be in an archive."""
+        if self.has(identity):
+            self._drop(self._files[identity[:2]])
             self._has_changed = True
 
     def take(self) -> tuple[IgnoredFile, ...] | None:

@@ -134,6 +134,11 @@ class KnownFiles:
         self._expected.discard(position.number)
         self._newly_retired[position.number] = position
 
+    def goes_on(self, number: int) -> None:
+        """An expected generation need not be found: an edited copy has its end, and what came after that."""
+        if number in self._expected:
+            self.abandoned(self._retired[number])
+
     def recall(
         self, identity: Identity, size: int, read: Read, *, is_certain: bool = False
     ) -> Recalled | None:

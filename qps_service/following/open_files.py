@@ -125,7 +125,7 @@ class OpenFiles:
         before that."""
         position = found.position
         # A copy of what was truncated was left out as a copy, should a look have come first.
-        self._known_files.ignored.remove(position.identity[:2])
+        self._known_files.ignored.remove(position.identity)
         is_new = position.number == 0
         if is_new:
             position = position._replace(number=self._known_files.new_number())
@@ -288,6 +288,10 @@ class OpenFiles:
             self._known_files.known_part(read, size, lambda _: True, anew=False),
         ]
         known = best_part(parts)
+        if known and known.number == former.number:
+            # Nothing is missing: it was cut at its beginning, say, and goes on.
+            self._cut = [each for each in self._cut if each.number != former.number]
+            self._known_files.retire(former)
         if known is None and has_differences(read) and self._is_alike(read, [former, *others]):
             self._announcer.possible_duplicate(generation.name, count_lines(generation.source))
         return known

@@ -2,8 +2,8 @@
 
 A generation that was open when the last process ended may have any name by now: a day's directory whose link
 was set anew, logrotate's olddir, a name with a month in words. It is looked for in every directory where the
-log or a file of it was ever seen, one level below the log's own and below where it was seen last, and beside
-the log's own, should that itself have been moved.
+log or a file of it was ever seen, one level below the log's own and below where it was seen last, above the
+log's own, and beside it, should that itself have been moved.
 """
 
 import os
@@ -133,6 +133,7 @@ class Search:
         places |= last
         own = [each.path for each in directories if not each.aside]
         for parent in dict.fromkeys([*own, *last, *(os.path.dirname(each) for each in own if beside)]):
+            places[parent] = None
             below = (os.path.join(parent, name) for name, _, is_file in self._entries(parent) if not is_file)
             places |= dict.fromkeys(islice(below, PLACES))
         return islice(places, PLACES)

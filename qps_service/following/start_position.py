@@ -61,13 +61,17 @@ class StartPosition:
             return recalled
         identity, seen = source.identity(), source.seen()
         fresh = Position(identity, path, 0, b"", b"", False, owner=seen.owner)
-        has_name = self._has_name
-        if resuming:
-            is_present = resuming()
+        is_present = resuming() if resuming else None
 
-            def has_name(position: Position) -> bool:  # by whatever name it was rotated to
-                return self._has_name(position) or is_present(position)
+        def has_name(position: Position) -> bool:
+            """Whether a file that was read is still there, and has not left its inode's number to this one:
+            where it was seen last, or by whatever name it was rotated to."""
+            key = position.identity[:2]
+            if key == identity[:2]:
+                return False
+            return self._files.is_at(position.name, key) or bool(is_present and is_present(position))
 
+        if is_present:
             resemblance, known = self._known_files.resembles(source.read, is_present)
             if known and resemblance is Resemblance.CONTINUED:
                 part = self._known_part(source, fresh, held, has_name, anew=False)
@@ -117,6 +121,7 @@ class StartPosition:
             for generation in held:
                 generation.continues_in(source, known.until)
             self._announcer.recognised(fresh.name, count_lines(source, known.until), known.doubtful)
+            self._known_files.goes_on(known.number)
             return begin_at(source, fresh, known.until)
         if anew:
             return fresh
@@ -143,10 +148,6 @@ class StartPosition:
         return part_of_any(
             self._files, self._known_files, held, fresh.identity, source, has_name=has_name, anew=anew
         )
-
-    def _has_name(self, position: Position) -> bool:
-        """Whether a file that was read is still where it was seen last."""
-        return self._files.is_at(position.name, position.identity[:2])
 
     def take_back(self, handed: InheritedFile, path: str) -> tuple[Plain, Position]:
         """Where to go on in a file that systemd handed back; `path` is the log's."""

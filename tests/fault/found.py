@@ -1,5 +1,5 @@
-"""Histories that random runs found (tests/model), as short as they can be: copies of logs, put where the log
-or its rotated files are, and what was let go under names like no rotation's."""
+"""Histories that random runs (tests/model) and trials found, as short as they can be: copies of logs, put
+where the log or its rotated files are, what was let go under names like no rotation's, what systemd held."""
 
 import os
 import shutil
@@ -380,3 +380,164 @@ def rotated_file_whose_first_line_is_the_logs(make: Make) -> None:
     rig.start()
     rig.check(losses=[])
     assert rig.said("possible_duplicate")
+
+
+def different_lines(rig: Rig, count: int) -> None:
+    """Lines without a time, none of which is like another."""
+    writer, first = rig.writer(), len(rig.expected)
+    for number in range(first, first + count):
+        line = b"GET /%d 200" % number
+        writer.raw(line + b"\n", line)
+    writer.close()
+
+
+def came_and_went_elsewhere(make: Make, *, name: str, packs: bool, store: bool) -> None:
+    """Where the file went to that was read, the next one did, too, be it one that systemd held."""
+    rig, old = begun(make, store=store)
+    rig.stop()
+    for day in (28, 29):
+        old.lines(5)
+        target = rig.beside(name % day)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        rig.path.rename(target)
+        if packs:
+            pack(target)
+        old = rig.writer()
+    rig.start()
+    rig.look(commit=False)
+    assert rig.seen == rig.expected  # a kill, and a directory that is known then, make the second look old
+    rig.check(losses=[])
+
+
+def truncated_twice_while_systemd_held_the_log(make: Make) -> None:
+    """The second copy is no copy of what was read."""
+    rig, log = begun(make, store=True)
+    rig.stop()
+    for name in ("access.log.2", "access.log.1"):
+        log.lines(5)
+        rig.copytruncate(name)
+    log.lines(1)
+    rig.start()
+    rig.check(losses=[])
+
+
+def compressed_while_systemd_held_the_log(make: Make) -> None:
+    """Lines without a time prove nothing, but the archive has the time of the last of them."""
+    rig, old = begun(make, store=True)
+    new = rig.renew(closing=old)
+    rig.look_often(2)
+    rig.stop()
+    for _ in range(3):
+        new.raw(EQUAL, EQUAL.rstrip())
+    new.close()
+    pack(rig.rotate())
+    rig.writer()
+    rig.start()
+    rig.check(losses=[])
+    assert not rig.said("possible_duplicate")
+
+
+def cut_at_its_beginning(make: Make) -> None:
+    """Somebody keeps a log's last lines alone, among them the last that was read: nothing is missing."""
+    for in_place in (False, True):
+        for stops in (False, True):
+            rig, writer = begun(make)
+            writer.close()
+            if stops:
+                rig.stop()
+            rig.writer().lines(2)
+            kept = b"".join(rig.path.read_bytes().splitlines(keepends=True)[-30:])
+            target = rig.path if in_place else rig.beside("kept")
+            target.write_bytes(kept)
+            target.rename(rig.path)
+            if stops:
+                rig.start()
+            rig.look()
+            rig.writer().lines(1)
+            rig.check(losses=[])
+            assert rig.said("recognised")
+            assert not rig.said("truncated")
+
+
+def cut_at_its_end(make: Make) -> None:
+    """While nobody runs, by somebody else than the server, who writes on. Neither an inode's version nor a
+    time tells that it is the same file; most of its lines do."""
+    rig, writer = begun(make, files=ToyFiles(WallClock(), has_versions=False))
+    rig.renew(closing=writer)
+    different_lines(rig, 100)
+    rig.look_often(2)
+    rig.stop()
+    os.truncate(rig.path, rig.path.stat().st_size - 20 * len(b"GET /149 200\n"))
+    different_lines(rig, 5)
+    rig.start()
+    rig.check()
+
+
+def moved_to_another_disk_and_kept(make: Make) -> None:
+    """A link leads to the copy of the log's directory, which goes on; the directory stays beside it."""
+    rig, old = begun(make)
+    rig.stop()
+    old.lines(3)
+    old.close()
+    shutil.copytree(rig.path.parent, rig.root / "disk")
+    rig.path.parent.rename(rig.root / "logs.old")
+    rig.path.parent.symlink_to("disk")
+    rig.writer().lines(3)
+    rig.start()
+    rig.check(losses=[])
+
+
+def in_a_directory_that_is_new_within_a_second(make: Make) -> None:
+    """bzip2 knows whole seconds only: the archive is older than the log was when it was read last."""
+    rig, old = begun(make)
+    second = time.time_ns() // SECOND * SECOND
+    os.utime(rig.path, ns=(second, second + 100))
+    rig.look()
+    rig.stop()
+    rig.beside("old").mkdir()
+    for number in (2, 1):
+        old.lines(5)
+        os.utime(rig.path, ns=(second, second + 200))
+        rig.path.rename(rig.beside(f"old/access.log.{number}"))
+        pack(rig.beside(f"old/access.log.{number}"), ".bz2")
+        old = rig.writer()
+    rig.start()
+    rig.check(losses=[])
+
+
+def mirror_of_an_archive(make: Make) -> None:
+    """What a log had at last comes in its archive, which somebody mirrors with the next log."""
+    rig, writer = begun(make)
+    writer.close()
+    source = rig.root / "source.log"
+    shutil.copy2(rig.path, source)
+    rig.writer(source).lines(20)
+    pack(source).rename(rig.beside("access.log.1.gz"))
+    rig.writer(source).lines(3)
+    source.rename(rig.path)
+    rig.look()
+    rig.check(losses=[])
+
+
+def inode_number_of_a_file_that_is_old(make: Make) -> None:
+    """A file that is older than our time is compressed, and the next log gets its inode's number."""
+    rig = make()
+    old = rig.beside("access.log.1")
+    old.write_bytes(b"".join(b"GET /old/%d 200\n" % number for number in range(30)))
+    rig.look()
+    rig.writer().lines(50)
+    rig.look()
+    ours = rig.paper.ignored
+    rig.stop()
+    key = old.stat().st_dev, old.stat().st_ino
+    pack(old)
+    rig.rotate().rename(rig.beside("access.log.2"))
+    rig.writer().lines(3)
+    new = rig.path.stat()
+    # Not all file systems give it to the next one.
+    rig.paper.ignored = tuple(
+        each._replace(device=new.st_dev, inode=new.st_ino) if each[:2] == key else each for each in ours
+    )
+    os.utime(rig.beside("access.log.1.gz"), (time.time() + 9,) * 2)
+    rig.start()
+    rig.check(losses=[])

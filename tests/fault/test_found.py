@@ -1,11 +1,17 @@
 """Histories that random runs found: every line once, or said; and twins that fail them."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from qps_service.files.recognition import TAIL_LIMIT, part_of, proves
+from qps_service.files import recognition
+from qps_service.files.kernel import Seen
+from qps_service.files.recognition import TAIL_LIMIT, KnownPart, part_of, proves
+from qps_service.files.rotated_names import is_compressed
 from qps_service.following.classification import Found, Surroundings, are_alike
+from qps_service.following.discovery import Listing
+from qps_service.following.follower import Follower
+from qps_service.following.generation import Chunk
 from qps_service.following.ignored_files import IgnoredFiles
 from qps_service.following.known_files import Read, Resemblance
 from qps_service.values.positions import Position
@@ -98,7 +104,7 @@ class ProvesByOneText(twins.Spoilt):
     """Takes two texts for one if what both have stands in a long one."""
 
     def spoil(self) -> None:
-        def resembles(read: Read, surroundings: Surroundings) -> Resemblance:
+        def resembles(read: Read, seen: Seen, surroundings: Surroundings) -> Resemblance:
             held = surroundings.held.values()
             is_alike = any(are_alike(read, each.source.read) for each in held)
             return Resemblance.COPY if is_alike and proves(read(TAIL_LIMIT, 0)) else Resemblance.NONE
@@ -120,6 +126,88 @@ class LooksBelowTheLogOnly(twins.Spoilt):
             return (place for place in found if os.path.dirname(place) not in last)
 
         search._places = no_deeper  # type: ignore[method-assign]
+
+
+class FindsNoWayOfWhatWasHeld(twins.Spoilt):
+    """Looks for others only where something went that is not open."""
+
+    def spoil(self) -> None:
+        look = self._discovery._look_elsewhere
+        self._discovery._look_elsewhere = (  # type: ignore[method-assign]
+            lambda listing, directories, awaited, rotated, log: look(listing, directories, awaited, (), log)
+        )
+
+
+# Looks for no text of a file that is open and was deleted.
+FindsNoCopiesOfWhatWasHeld = twins.spoilt(
+    "FindsNoCopiesOfWhatWasHeld", "_discovery._copies_of_deleted", lambda *_: set()
+)
+
+
+class LearnsByDescriptors(twins.Spoilt):
+    """Learns where files of the log are from what the kernel tells, which is nothing of packed ones."""
+
+    def spoil(self) -> None:
+        learn = self._directories.learn
+        self._directories.learn = lambda path: not is_compressed(path) and learn(path)  # type: ignore[method-assign]
+
+
+class KnowsNoTimesOfOpenFiles(twins.Spoilt):
+    """Takes the time of an archive for nothing, where the file that it was made of is open."""
+
+    def spoil(self) -> None:
+        classifier = self._discovery._classifier
+        resembles = classifier._resembles_held
+        classifier._resembles_held = (  # type: ignore[method-assign]
+            lambda read, seen, surroundings: resembles(read, seen._replace(modified=0), surroundings)
+        )
+
+
+class MissesTheEnd(Follower):
+    """Does not see that a copy has the last line that was read."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        with twins.replaced(
+            "KnownPart", lambda until, doubtful=0, _=0: KnownPart(until, doubtful), recognition
+        ):
+            yield from super().read(now)
+
+
+class TrustsInodeNumbers(twins.Spoilt):
+    """Takes a file that has the inode's number of another for that one."""
+
+    def spoil(self) -> None:
+        known_part, is_at = self._start._known_part, self._files.is_at
+        self._start._known_part = (  # type: ignore[method-assign]
+            lambda source, fresh, held, has_name, *, anew: known_part(
+                source, fresh, held, lambda each: is_at(each.name, each.identity[:2]), anew=anew
+            )
+        )
+
+
+# Reads a file to its end, though the copy that is the log now has that, too.
+ReadsBoth = twins.spoilt("ReadsBoth", "_discovery._classifier._goes_on_in_copy", lambda *_: False)
+
+
+class KnowsNoWholeSeconds(twins.Spoilt):
+    """Takes what is older by parts of a second for older."""
+
+    def spoil(self) -> None:
+        doubt = self._discovery._doubt_what_came_meanwhile
+
+        def exactly(listing: Listing, found: Mapping[str, Seen]) -> None:
+            since = self._discovery._gone_since or 0
+            doubt(listing, {path: seen for path, seen in found.items() if seen.modified >= since})
+
+        self._discovery._doubt_what_came_meanwhile = exactly  # type: ignore[method-assign]
+
+
+class ForgetsByNumber(twins.Spoilt):
+    """Forgets the text of a file that left its inode's number to one that is read."""
+
+    def spoil(self) -> None:
+        ignored = self._known_files.ignored
+        ignored.has = lambda identity: identity[:2] in ignored  # type: ignore[method-assign]
 
 
 TWINS = {
@@ -146,8 +234,33 @@ TWINS = {
     found.moved_below_while_the_link_is_away: LooksBelowTheLogOnly,
     found.rotated_and_compressed_after_the_link_was_away: ForgetsTheLogsName,
     found.rotated_file_whose_first_line_is_the_logs: ProvesByOneText,
+    found.truncated_twice_while_systemd_held_the_log: twins.BelievesThatTheLogStayed,
+    found.compressed_while_systemd_held_the_log: KnowsNoTimesOfOpenFiles,
+    found.cut_at_its_beginning: MissesTheEnd,
+    found.cut_at_its_end: TrustsInodeNumbers,
+    found.moved_to_another_disk_and_kept: ReadsBoth,
+    found.in_a_directory_that_is_new_within_a_second: KnowsNoWholeSeconds,
+    found.mirror_of_an_archive: GoesOnNowhereElse,
+    found.inode_number_of_a_file_that_is_old: ForgetsByNumber,
 }
 
 test_every_line_once, test_twin = promises(
-    *(MadePromise(check, twin, by="make", caught=(OSError,)) for check, twin in TWINS.items())
+    *(MadePromise(check, twin, by="make", caught=(OSError,)) for check, twin in TWINS.items()),
+    *(
+        MadePromise(
+            found.came_and_went_elsewhere,
+            *broken,
+            by="make",
+            label=f"{'packed' if packs else 'plain'}-{'held' if store else 'awaited'}",
+            name=name,
+            packs=packs,
+            store=store,
+        )
+        for name, packs, store, broken in (
+            ("old/access_%dNov", False, True, [FindsNoWayOfWhatWasHeld]),
+            ("day/%d/access.log", False, True, [FindsNoWayOfWhatWasHeld]),
+            ("old/access.log.%d", True, True, [FindsNoWayOfWhatWasHeld, FindsNoCopiesOfWhatWasHeld]),
+            ("old/access.log.%d", True, False, [LearnsByDescriptors]),
+        )
+    ),
 )

@@ -94,7 +94,11 @@ PLACES = (
     ("0.log", "0.log.20261128-230000", places.renamed),
 )
 # Only by the inode.
-UNPACKED = (("../archive/access.log", places.renamed), ("logs.before", places.moved_with_its_directory))
+UNPACKED = (
+    ("../archive/access.log", places.renamed),
+    ("../access.log.1", places.renamed),
+    ("logs.before", places.moved_with_its_directory),
+)
 LINKS = (
     ("2026/11/28/access.log", "2026/11/29/access.log", "access.log"),
     ("app-20261128.log", "app-20261129.log", "current.log"),

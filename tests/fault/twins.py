@@ -514,7 +514,7 @@ class StaysInItsDirectory(Spoilt):
 
     def spoil(self) -> None:
         self._directories._aside = []
-        self._directories.learn = lambda path: None  # type: ignore[method-assign]
+        self._directories.learn = lambda path: False  # type: ignore[method-assign]
         self._discovery._search._places = lambda _, directories, **__: iter(  # type: ignore[method-assign]
             [each.path for each in directories]
         )

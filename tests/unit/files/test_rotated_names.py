@@ -23,6 +23,7 @@ OTHERS = (
     "access.log",
     "access.log.gz",
     "access.log.1.zip",
+    "access.log.1.Z",
     "access.log.lock",
     "access.log-errors",
     "access.log2",
