@@ -150,7 +150,7 @@ NGINX_SITES = (
         + _server("a b", "access_log log/$host.log;")
         + _server("c", "access_log log/${server_name}x.log; access_log log/plain.log;")
         + _server("d e", "set $base chosen; access_log $file;")
-        + _server(".F.example g", "access_log logs/$server_name;"),
+        + _server(".F.example g", "access_log log/$server_name.log;"),
         "a/ b/ c/ d/ e/ f.example/ x.f.example/ g/",
         never=["none/chosen.log"],
     ),
