@@ -19,11 +19,13 @@ from qps_service.following.hints import Moved
 from qps_service.following.watcher import Watches
 from qps_service.ledger.ledger import Ledger
 from qps_service.service import patterns, pipelines
+from qps_service.service.daemon import Daemon
 from qps_service.service.patterns import Patterns, find, first_time
+from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
-from tests.unit.daemons import LINE, SECOND, Service
+from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, served_by
 
 HOUR = 3600
 
@@ -40,12 +42,20 @@ def lines(count: int, first: int = 0) -> bytes:
 class Site:
     """A directory of logs, and a service that follows a pattern in it."""
 
-    def __init__(self, root: Path, pattern: str = "*.log", more: str = "", *, ledger: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        pattern: str = "*.log",
+        more: str = "",
+        *,
+        ledger: bool = True,
+        files: Files | None = None,
+    ) -> None:
         self.root = root / "logs"
         self.root.mkdir(exist_ok=True)
         self.pattern = pattern
         text = f'interval = "10s"\n{more.format(self.root)}\n[log.web]\npath = "{self.root}/{pattern}"\n'
-        self.service = Service(root, text, ledger=str(root / "ledger.db") if ledger else None)
+        self.service = Service(root, text, files=files, ledger=str(root / "ledger.db") if ledger else None)
         self.world = self.service.world
 
     def path(self, name: str) -> Path:
@@ -147,6 +157,34 @@ def each_match_is_a_log(tmp_path: Path) -> None:
     site.write_at(12, "new-access.log", lines(4, 3))
     assert site.run(15) == {"web": 1, "shop": 2, "new": 7}
     assert [each.requests for each in site.service.reports if each.log == "new"] == [3, 4]
+
+
+class Aging(SlowFiles):
+    """Files are as old as they are by the world's clock, and take time to be read."""
+
+    def __init__(self) -> None:
+        super().__init__(0.1, start=5)
+        self.born: dict[int, int] = {}  # by inode
+
+    def age(self, descriptor: int) -> int:
+        return self.world.time - self.born[self.fstat(descriptor).inode]
+
+
+def what_comes_all_at_once_is_reported(tmp_path: Path) -> None:
+    """Each from its first line on, though they are read one after the other, and more come meanwhile."""
+    files = Aging()
+    site = Site(tmp_path, files=files)
+
+    def come(*names: str) -> None:
+        for name in names:
+            site.write(name, lines(2))
+            files.born[site.path(name).stat().st_ino] = site.world.time
+
+    come("old.log")
+    site.at(5.5, come, "a.log", "b.log", "c.log")
+    site.at(5.6, come, "d.log")
+    site.at(5.8, come, "e.log", "f.log")
+    assert site.run(15) == {**dict.fromkeys("abcdef", 2), "old": 0}
 
 
 def nothing_is_known_by_its_name_alone(tmp_path: Path) -> None:
@@ -498,6 +536,24 @@ class ForEach(patterns._Look):
             yield from vanished(self, [table], present)
 
 
+class AtOneTime(Daemon):
+    """Reads each log as of the time when it began to look."""
+
+    def _read(self, pipeline: LogPipeline, now: int) -> None:
+        super()._read(pipeline, self._listed)
+
+
+class Narrow(Daemon):
+    """Takes what came while it looked for what was there before."""
+
+    def _take_in_matches(self, before: int, now: int) -> None:
+        super()._take_in_matches(self._ended, now)
+
+    def _look(self) -> int:
+        self._ended = self._looked
+        return super()._look()
+
+
 class Hasty(Patterns):
     """Looks again before what it found is followed."""
 
@@ -523,6 +579,7 @@ test_promise, test_twin = promises(
             )
         },
     ),
+    Promise(what_comes_all_at_once_is_reported, None, served_by(AtOneTime, Narrow)),
     Promise(names_are_free, free_name, {"twice": lambda wanted, table, taken: wanted or table}),
     Promise(
         each_match_is_a_log,
