@@ -195,7 +195,7 @@ class Patterns:
         if not self.patterns or self._is_chosen:
             return False
         is_due = self.take_hints(followed) | self._every.allows(now)
-        return is_due or bool(self.first_seen) or not self._is_complete
+        return is_due or bool(self.first_seen) or not self._is_complete or self._watcher.is_blind
 
     def look(self, config: Config, followed: Sequence[LogPipeline], now: int, at: int) -> Chosen:
         """The logs of a configuration whose patterns became what they match now, in its order. Those that are

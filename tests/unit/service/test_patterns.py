@@ -3,6 +3,7 @@
 In simulated time, with real files and inotify, each promise with a broken twin.
 """
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from qps_service.files.rotated_names import siblings
 from qps_service.following import kinship
 from qps_service.following.follower import Follower
 from qps_service.following.hints import Moved
-from qps_service.following.watcher import Watches
+from qps_service.following.watcher import Watcher, Watches
 from qps_service.ledger.ledger import Ledger
 from qps_service.service import patterns, pipelines
 from qps_service.service.daemon import Daemon
@@ -360,6 +361,57 @@ def a_directory_may_come_later(tmp_path: Path) -> None:
     assert site.run(12) == {"shop": 3}
 
 
+def directories_may_come_one_by_one(tmp_path: Path) -> None:
+    """What one lacks within is looked for, though others are whole; so is what a file may become."""
+    site = Site(tmp_path, "*/log/in/access.log")
+    for name in ("shop", "cafe/log", "blog", "whole/log/in"):
+        site.path(name).mkdir(parents=True)
+    site.path("blog/log").touch()
+    site.write("whole/log/in/access.log", lines(1))
+    site.at(2.5, site.path("shop/log").mkdir)
+    site.at(3.5, site.path("shop/log/in").mkdir)
+    site.at(2.5, site.path("cafe/log/in").symlink_to, tmp_path)
+    site.at(3.5, site.path("blog/log").unlink)
+    site.at(4.5, lambda: site.path("blog/log/in").mkdir(parents=True))
+    for number, name in enumerate(("shop", "cafe", "blog")):
+        site.at(6.5 + number, site.write, f"{name}/log/in/access.log", lines(2, 10 * number))
+    assert site.run(12) == {"whole": 0, "shop": 2, "cafe": 2, "blog": 2}
+
+
+def what_cannot_be_watched_is_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a second, as it is said, where it may be listed; a directory that refuses us costs no look."""
+    refused = {"full": errno.ENOSPC, "shut": errno.EACCES}
+    begin, names = Watches.begin, Files.names
+    looks: list[str] = []
+    before: list[str] = []  # the directory lets us in
+    shut = {"shut"}
+
+    def refuse(watches: Watches, watcher: Any, path: str) -> Any:
+        if number := refused.get(os.path.basename(path)):
+            raise OSError(number, os.strerror(number))
+        return begin(watches, watcher, path)
+
+    def noted(files: Files, directory: str) -> list[str]:
+        looks.append(os.path.basename(directory))
+        return names(files, directory)
+
+    monkeypatch.setattr(Watches, "begin", refuse)
+    monkeypatch.setattr(Files, "names", noted)
+    monkeypatch.setattr(os, "access", lambda path, *_, **__: os.path.basename(path) not in shut)
+    site = Site(tmp_path, "*/*.log")
+    for name in ("open", "shut"):
+        site.path(name).mkdir()
+    site.write_at(3.5, "shut/a.log", lines(2))
+    site.at(8.5, shut.clear)
+    site.at(12.5, site.path("full").mkdir)
+    site.write_at(15.5, "full/b.log", lines(2))
+
+    site.world.at(2, looks.clear)
+    site.world.at(8, lambda: before.extend(looks))
+    assert site.run(18) == {"shut-a": 2, "full-b": 2}
+    assert before == []
+
+
 def a_reload_may_bring_a_pattern(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.write("a.log", lines(5))
@@ -627,6 +679,15 @@ test_promise, test_twin = promises(
         a_log_that_vanished_leaves,
         None,
         [Patches((Pipelines, "take_ended", lambda *_: [])), Patches((Follower, "ends", lambda *_: True))],
+    ),
+    Promise(directories_may_come_one_by_one, None, [Patches((Watcher, "is_blind", False))]),
+    Promise(
+        what_cannot_be_watched_is_looked_through,
+        None,
+        {
+            "never": Patches((Watcher, "is_blind", False)),
+            "always": Patches((Watcher, "is_blind", property(lambda each: each._wanted != {*each._stands}))),
+        },
     ),
     Promise(a_directory_may_come_later, None, [Patches((Patterns, "_may_match", lambda *_: False))]),
     Promise(a_reload_may_bring_a_pattern, None, [Patches((Patterns, "settle", nothing))]),
