@@ -312,7 +312,7 @@ class _Variables:
         if name not in self._known and name in self._given and depth < DEPTH:
             self._known[name] = [_ANYTHING]  # of what is within itself nothing is known
             texts = {each: None for text in self._given[name] for each in self.resolved(text, depth + 1)}
-            self._known[name] = [_ANYTHING] if _ANYTHING in texts else list(texts)
+            self._known[name] = [_ANYTHING] if any(_ANYTHING in each for each in texts) else list(texts)
         return self._known.get(name, [_ANYTHING])
 
 
