@@ -389,11 +389,7 @@ class _Look:
         """The logs."""
         fixed = [log for log in self._config.logs if not log.is_pattern]
         tables = {log.path: log for log in self._config.logs if log.is_pattern}
-        taken: dict[str, LogConfig] = {}  # matches, by path
-        for path, pipeline in self._pipelines.items():
-            table = tables.get(pipeline.config.of or "")
-            if table and all(pipeline.config.name != log.name and path != log.path for log in fixed):
-                taken[path] = self._made(table, pipeline.config.name, path, start=pipeline.config.start)
+        taken = self._followed(fixed, tables)
         news = [match for match in self._found if match.path not in taken]
         kept = [match for match in news if self._is_kept(match)]
         here = {*taken, *(match.path for match in self._found), *(log.path for log in fixed)}
@@ -414,11 +410,34 @@ class _Look:
                 self._by_inode.setdefault(inode, []).append(pipeline)
         self._origins = self._named_after(logs, others)
         others = [match for match in self._files.at_pace(others) if not self._leave_out(match)]
-        names = {log.name for log in (*fixed, *taken.values())}
+        self._take_in([*kept, *others], taken, {log.name for log in fixed})
+        self._remember()
+        logs = []
+        for log in self._config.logs:
+            mine = (each for _, each in sorted(taken.items()) if each.of == log.path)
+            logs += mine if log.is_pattern else [log]
+        shared = together(logs, self._config.max_rows, self._config.history.max_size)
+        return Chosen(shared, self._left_out)
+
+    def _followed(
+        self, fixed: Collection[LogConfig], tables: Mapping[str, LogConfig]
+    ) -> dict[str, LogConfig]:
+        """By path, the logs of these patterns that are followed, and that no table of its own names."""
+        taken = {}
+        for path, pipeline in self._pipelines.items():
+            table = tables.get(pipeline.config.of or "")
+            if table and all(pipeline.config.name != log.name and path != log.path for log in fixed):
+                taken[path] = self._made(table, pipeline.config.name, path, start=pipeline.config.start)
+        return taken
+
+    def _take_in(self, matches: Iterable[Match], taken: dict[str, LogConfig], fixed: set[str]) -> None:
+        """Name them, and add them to those that are taken, as many as there may be. `fixed`: the names that
+        tables have which are no patterns'."""
+        names = fixed | {log.name for log in taken.values()}
         # Others have names that are to go on with what the ledger has of them.
         reserved = names | {name for name, known in self._known.items() if self._is_ours(known.path)}
-        made = {name for name in reserved | names if name not in {log.name for log in fixed}}
-        for match in self._files.at_pace((*kept, *others)):
+        made = reserved - fixed
+        for match in self._files.at_pace(matches):
             name = self._names.get(match.path)
             is_known = name is not None and name not in names
             if (not is_known or name not in made) and len(made) >= self._config.max_logs:
@@ -435,13 +454,6 @@ class _Look:
             log = self._made(match.table, name, match.path, start=self._starts(match))
             former = (path for path, origin in self._patterns.fresh.items() if origin == match.path != path)
             taken[match.path] = log._replace(begun=self._begun.get(match.path), former=tuple(former))
-        self._remember()
-        logs = []
-        for log in self._config.logs:
-            mine = (each for _, each in sorted(taken.items()) if each.of == log.path)
-            logs += mine if log.is_pattern else [log]
-        shared = together(logs, self._config.max_rows, self._config.history.max_size)
-        return Chosen(shared, self._left_out)
 
     def _made(self, table: LogConfig, name: str, path: str, *, start: bool) -> LogConfig:
         return table._replace(name=name, path=path, start=start, is_pattern=False, of=table.path)
