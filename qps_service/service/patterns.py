@@ -156,6 +156,8 @@ class Patterns:
         self._left_out: dict[str, _LeftOut] = {}  # by path
         self._by_key: dict[tuple[int, int], _LeftOut] = {}
         self.first_seen: dict[str, int] = {}  # nanoseconds; of what cannot be told yet
+        self.told: dict[str, int] = {}  # likewise, of what could not be told before the last look
+        self._listed = self._listed_before = 0  # nanoseconds; the last look, and the one before
         self._is_complete = False  # whether all is known that happened since the last look
         self._is_due = False
         self._is_chosen = False  # by a look, and not settled yet
@@ -197,6 +199,15 @@ class Patterns:
         is_due = self.take_hints(followed) | self._every.allows(now)
         return is_due or bool(self.first_seen) or not self._is_complete or self._watcher.is_blind
 
+    def came_after(self, path: str, looked: int, now: int) -> int:
+        """Since when a match of the last look may be there, where the loop looked at `looked` before: what no
+        hint told of came after the look before that one, and what could not be told was seen earlier."""
+        looked = min(looked, self.told.get(path, looked))
+        if not any(f"{path}/".startswith(f"{each}/") for each in self.fresh):
+            with suppress(OSError):
+                return min(looked, max(self._listed_before, now - _age(path, self.files)))
+        return looked
+
     def look(self, config: Config, followed: Sequence[LogPipeline], now: int, at: int) -> Chosen:
         """The logs of a configuration whose patterns became what they match now, in its order. Those that are
         followed stay. `at` is `now` in Unix nanoseconds. Raises LedgerUnreadableError."""
@@ -207,6 +218,7 @@ class Patterns:
             self._is_due = False
             self._watcher.watch(())
             return Chosen(config.logs, {})
+        self._listed_before, self._listed = self._listed, now
         paths = {pipeline.config.path for pipeline in followed}
         self._note(self._watcher.watch(self._directories), paths)
         self._note(self._watcher.read(), paths)
@@ -218,6 +230,7 @@ class Patterns:
             found, directories = self._find(config, tables)
         is_complete, self._is_complete = self._is_complete, True
         self._note(self._watcher.read(), paths)
+        self.told.clear()
         look = _Look(self, config, followed, found, now, at, is_complete=is_complete)
         logs, left_out = look.choose()
         chosen = Chosen(logs, {**left_out, **dict(self._beyond.values())})
@@ -519,7 +532,8 @@ class _Look:
             may_be_copy = is_news or path in self._patterns.first_seen
             if log and may_be_copy and (reason := self._by_text(match, log)):
                 return reason
-        self._patterns.first_seen.pop(path, None)
+        if since := self._patterns.first_seen.pop(path, None):
+            self._patterns.told[path] = since
         return None
 
     def _may_have(self, seen: Seen) -> Iterable[LogPipeline]:
@@ -578,11 +592,7 @@ class _Look:
         if match.table.start or not commits or not self._patterns.is_starting:
             return match.table.start
         with suppress(OSError):
-            descriptor = self._files.open(match.path)
-            try:
-                return self._files.age(descriptor) <= self._at - max(commits)
-            finally:
-                self._files.close(descriptor)
+            return _age(match.path, self._files) <= self._at - max(commits)
         return False
 
     def _remember(self) -> None:
@@ -616,6 +626,15 @@ def advice_for(pattern: str, matches: Iterable[str]) -> str | None:
             text = f"{count} matches of {show_path(pattern)} differ in a date alone, and are a log each"
             return f"{text}: for one log of them all, write path = {quoted(path)}"
     return None
+
+
+def _age(path: str, files: Files) -> int:
+    """How long ago a file was created, in nanoseconds. Raises OSError."""
+    descriptor = files.open(path)
+    try:
+        return files.age(descriptor)
+    finally:
+        files.close(descriptor)
 
 
 def first_time(files: Files, path: str, log: LogConfig) -> int | None:

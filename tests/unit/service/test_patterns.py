@@ -188,6 +188,29 @@ def what_comes_all_at_once_is_reported(tmp_path: Path) -> None:
     assert site.run(15) == {**dict.fromkeys("abcdef", 2), "old": 0}
 
 
+def what_is_found_late_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no event tells of a log, or its lines do not tell it from a copy, its first window is longer."""
+    files = Aging()
+    site = Site(tmp_path, files=files)
+    (same,) = lines(1).splitlines(keepends=True)
+
+    def come(name: str) -> None:
+        site.write(name, same)
+        files.born[site.path(name).stat().st_ino] = site.world.time
+
+    come("app.log")
+    site.write("app.log", same * 99)
+    site.at(5.5, come, "app-2.log")
+    for second in range(7, 40):
+        site.write_at(second, "app-2.log", same)
+    site.at(72.5, monkeypatch.setattr, Watches, "_sort", lambda *_: None)
+    site.at(90.5, come, "silent.log")
+    assert site.run(160) == {"app": 0, "app-2": 34, "silent": 1}
+    seconds = {each.log: each.seconds for each in reversed(site.service.reports) if each.requests}
+    assert 40 < seconds["app-2"] < 80, seconds
+    assert 30 < seconds["silent"] < 50, seconds
+
+
 def nothing_is_known_by_its_name_alone(tmp_path: Path) -> None:
     """app-2.log may be a rotation of app.log, and is another application's: at a start, and later."""
     site = Site(tmp_path)
@@ -588,6 +611,12 @@ class ForEach(patterns._Look):
             yield from vanished(self, [table], present)
 
 
+def without_memory(self: Patterns, *given: Any, came_after: Any = Patterns.came_after) -> Any:
+    """Of what could not be told."""
+    self.told.clear()
+    return came_after(self, *given)
+
+
 class AtOneTime(Daemon):
     """Reads each log as of the time when it began to look."""
 
@@ -629,6 +658,14 @@ test_promise, test_twin = promises(
             "through directories": lambda pattern, path: (
                 PathPattern(pattern.path).components[-1].match(path.rpartition("/")[2])
             )
+        },
+    ),
+    Promise(
+        what_is_found_late_is_reported,
+        None,
+        {
+            "at once": Patches((Patterns, "came_after", lambda _self, _path, looked, _now: looked)),
+            "untold ones at once": Patches((Patterns, "came_after", without_memory)),
         },
     ),
     Promise(what_comes_all_at_once_is_reported, None, served_by(AtOneTime, Narrow)),
