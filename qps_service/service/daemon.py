@@ -30,7 +30,7 @@ from qps_service.reporting.report import make_report
 from qps_service.reporting.schedule import Schedule
 from qps_service.service.events import EventBook
 from qps_service.service.patterns import Chosen, Patterns
-from qps_service.service.pipeline import UNREAD, LogPipeline
+from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import MakePipeline, Pipelines
 from qps_service.service.process import Clock, Waker, unix_at
 from qps_service.service.status import Status, status_line
@@ -89,7 +89,6 @@ class Daemon:
         self._scanner = scanner
         self._rate = 0.0  # requests per second of the last report, all logs
         self._looked = 0  # nanoseconds, when the logs were last looked at
-        self._listed = 0  # nanoseconds, when hints were last taken in: what came later, they do not tell of
         self._unread: list[LogPipeline] = []  # those that the last look did not come to, the next one last
         self._is_whole = True  # whether the last look came to all logs
         self._stopping = False
@@ -253,19 +252,15 @@ class Daemon:
         """Read every log, a large backlog in parts, and where all of them take long, the rest in the next
         look. Returns when it began: the time that the counts stand for."""
         self._heed_signals()
-        self._looked = now = self._clock.now()
+        before, now = self._looked, self._clock.now()
+        self._looked = now
         self._outputs.flush(now)
         begins = not self._unread
-        if begins:
-            before, self._listed = self._listed, now
-            if self.is_reporting and self._patterns.is_due(now, self._paths()):
-                self._take_in_matches(before, now)
-                self._looked = self._clock.now()
+        if begins and self.is_reporting and self._patterns.is_due(now, self._paths()):
+            self._take_in_matches(before, now)
         self._unread = self._unread or self._pipelines.followed[::-1]
         while self._unread and self._looked - now < TURN:
-            pipeline = self._unread.pop()
-            # How old a new file is tells whether it came in this window: that is its age now.
-            self._read(pipeline, self._looked if pipeline.state is UNREAD else now)
+            self._read(self._unread.pop(), now)
             self._looked = self._clock.now()
             self._supervisor.alive(self._looked)
         self._is_whole = begins and not self._unread
@@ -280,8 +275,8 @@ class Daemon:
         return self._patterns.look(config, self._pipelines.followed, now, unix_at(self._clock, now))
 
     def _take_in_matches(self, before: int, now: int) -> None:
-        """Follow what came under a pattern, as hints told since the look that began at `before`. What is
-        written to it is of its first window, which begins when nothing was there."""
+        """Follow what came under a pattern, as hints told since the look at `before`. What is written to it
+        is of its first window, which begins when nothing was there."""
         try:
             chosen = self._chosen(self._config, now)
             arriving = self._pipelines.arriving(chosen.logs)
@@ -293,7 +288,9 @@ class Daemon:
         names = {log.name for log in arriving}
         for pipeline in self._pipelines.followed:
             if pipeline.config.name in names:
-                pipeline.begin_window(self._patterns.came_after(pipeline.config.path, before, now))
+                since = self._patterns.came_after(pipeline.config.path, before, now)
+                # It may have come in that look, and how old it is is told later than this one began.
+                pipeline.begin_window(since, since - 2 * TURN)
         self._patterns.settle(done=True)
 
     def _part_with_ended(self, now: int) -> None:

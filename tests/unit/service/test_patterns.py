@@ -20,13 +20,12 @@ from qps_service.following.hints import Moved
 from qps_service.following.watcher import Watcher, Watches
 from qps_service.ledger.ledger import Ledger
 from qps_service.service import patterns, pipelines
-from qps_service.service.daemon import Daemon
 from qps_service.service.patterns import Patterns, find, first_time
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
-from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, served_by
+from tests.unit.daemons import LINE, SECOND, Service, SlowFiles
 
 HOUR = 3600
 
@@ -611,28 +610,13 @@ class ForEach(patterns._Look):
             yield from vanished(self, [table], present)
 
 
+begin_window = LogPipeline.begin_window
+
+
 def without_memory(self: Patterns, *given: Any, came_after: Any = Patterns.came_after) -> Any:
     """Of what could not be told."""
     self.told.clear()
     return came_after(self, *given)
-
-
-class AtOneTime(Daemon):
-    """Reads each log as of the time when it began to look."""
-
-    def _read(self, pipeline: LogPipeline, now: int) -> None:
-        super()._read(pipeline, self._listed)
-
-
-class Narrow(Daemon):
-    """Takes what came while it looked for what was there before."""
-
-    def _take_in_matches(self, before: int, now: int) -> None:
-        super()._take_in_matches(self._ended, now)
-
-    def _look(self) -> int:
-        self._ended = self._looked
-        return super()._look()
 
 
 class Hasty(Patterns):
@@ -668,7 +652,11 @@ test_promise, test_twin = promises(
             "untold ones at once": Patches((Patterns, "came_after", without_memory)),
         },
     ),
-    Promise(what_comes_all_at_once_is_reported, None, served_by(AtOneTime, Narrow)),
+    Promise(
+        what_comes_all_at_once_is_reported,
+        None,
+        [Patches((LogPipeline, "begin_window", lambda log, now, _=0: begin_window(log, now)))],
+    ),
     Promise(names_are_free, free_name, {"twice": lambda wanted, table, taken: wanted or table}),
     Promise(
         each_match_is_a_log,
