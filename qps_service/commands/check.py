@@ -23,7 +23,7 @@ from qps_service.files.dated_names import is_dated
 from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, Seen, group_name, user_name
 from qps_service.files.kernel import explain as explain_error
 from qps_service.files.pipe import inherited
-from qps_service.following.directories import LogDirectories
+from qps_service.following.directories import dated_files
 from qps_service.following.watcher import Watches
 from qps_service.formats.detection import Votes, fits
 from qps_service.formats.explanation import explain, explain_row, title, why_unmeasured
@@ -259,7 +259,7 @@ def _log_answers(log: LogConfig, files: Files) -> Iterator[Answer]:
     yield from _rules(log)
     user = user_name(os.geteuid())
     if is_dated(log.path):
-        if not (found := _dated(log.path, files)):
+        if not (found := dated_files(log.path, files)):
             yield "  dates", _why_none_is_dated(log.path, files), False
             return
         yield "  dates", f"{len(found)} files; the latest is {show_path(found[0])}", True
@@ -326,13 +326,6 @@ def _line_answers(log: LogConfig, start: bytes, now: bytes, size: int) -> Iterat
     fields = in_force(above)
     if said := said_of_hosts(log.format, lines, log.max_line, keep=log.keep_host, fields=fields):
         yield "  hosts", said, True
-
-
-def _dated(path: str, files: Files) -> list[str]:
-    """The files that a path with dates stands for, the latest first."""
-    directories = LogDirectories(path, files)
-    directories.look()
-    return directories.paths()
 
 
 def _why_none_is_dated(path: str, files: Files) -> str:

@@ -22,8 +22,10 @@ from qps_service.configuration.setup_file import Table
 from qps_service.configuration.sources import MAIN, directory_of, fragments_of
 from qps_service.configuration.toml_file import TomlFile, read
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, ConfigError, FormatError, UsageError
+from qps_service.files.dated_names import comes_round, is_dated, unknown_fields, with_fields
 from qps_service.files.kernel import Files, NotRegularError, explain, user_name
 from qps_service.files.rotated_names import is_compressed
+from qps_service.following.directories import dated_files
 from qps_service.formats.detection import choose, fits
 from qps_service.formats.presets import AUTO, LIST_LIMIT, compile_format
 from qps_service.service.own_user import Answer, as_user, hidden, service_user
@@ -226,8 +228,8 @@ def _found(dump: str | None) -> tuple[list[Candidate], bool]:
             is_whole = False
             _say(f"  problem: {show_path(problem.place)}: {show_path(problem.text)}")
         for written, log in findings.logs.items():
-            path = os.path.normpath(written)
-            found.setdefault(path, Candidate(server, log._replace(path=path)))
+            for each in _dated(log._replace(path=os.path.normpath(written)), disk):
+                found.setdefault(each.path, Candidate(server, each))
     real = {os.path.realpath(path) for path in found}
     for server, path in candidates(disk, servers):
         if os.path.realpath(path) in real:
@@ -236,6 +238,15 @@ def _found(dump: str | None) -> tuple[list[Candidate], bool]:
             if choose(_last_lines(path)).format:
                 found[path] = Candidate(server, FoundLog(path, (), (), path))
     return list(found.values()), is_whole
+
+
+def _dated(log: FoundLog, disk: Disk) -> list[FoundLog]:
+    """Where variables stand for the date alone in the files that are there, a log of them all."""
+    files = [each for each in disk.matches(log.path) if not is_compressed(each)] if log.is_pattern else []
+    paths = dict.fromkeys(map(with_fields, files))
+    if not paths or not all(re.search("%[ds]", each) for each in paths):
+        return [log]
+    return [log._replace(path=each, is_pattern=False, is_dated=True) for each in paths]
 
 
 def _nginx(dump: str | None, disk: Disk) -> Findings | None:
@@ -296,6 +307,31 @@ def _said(program: str) -> str:
 # --- what is to be named
 
 
+class _Taken:
+    """The logs that other files name, and those that were found before."""
+
+    def __init__(self, others: Iterable[TomlFile]) -> None:
+        tables = [(file, name, table.get("path")) for file in others for name, table in _logs(file).items()]
+        named = [(path, f"it is log {name} of {file.path}") for file, name, path in tables if path]
+        self.paths = {path for path, _ in named}
+        self._patterns = [(path, said) for path, said in named if is_pattern(path)]
+        self._files = {
+            os.path.realpath(unescaped(path)): said for path, said in named if not is_pattern(path)
+        }
+
+    def by_pattern(self, path: str) -> str | None:
+        """Which log with wildcards has it."""
+        return next((said for pattern, said in self._patterns if matches(pattern, path)), None)
+
+    def by(self, path: str) -> str | None:
+        """Which log has it."""
+        return self._files.get(os.path.realpath(path)) or self.by_pattern(path)
+
+    def take(self, path: str) -> None:
+        """It is a log of ours."""
+        self._files[os.path.realpath(path)] = f"it is log {path}"
+
+
 def _tables(
     found: Iterable[Candidate],
     others: Iterable[TomlFile],
@@ -304,40 +340,40 @@ def _tables(
 ) -> list[Table]:
     """A table for each log that can be followed and counted, and no other file names; and those for what is
     added later. What was added since these are there has its name by them, and no table."""
-    taken = [
-        (path, name, file.path)
-        for file in others
-        for name, table in _logs(file).items()
-        if isinstance(path := table.get("path"), str)
-    ]
-    named = {
-        os.path.realpath(unescaped(path)): (name, file) for path, name, file in taken if not is_pattern(path)
-    }
-    patterns = [(path, name, file) for path, name, file in taken if is_pattern(path)]
+    taken = _Taken(others)
     followed: list[Candidate] = []
     beside: list[Candidate] = []  # where there may be more
     for each in found:
-        path, shown = each.log.path, show_path(each.log.path)
-        if each.log.is_pattern:
+        log = each.log
+        why = None if log.is_pattern else _objection(log)
+        if not (why or log.is_dated) and (log.is_pattern or not taken.by_pattern(log.path)):
             beside.append(each)
+        if log.is_pattern:
             continue
-        real = os.path.realpath(path)
-        by_pattern = next(((name, file) for pattern, name, file in patterns if matches(pattern, path)), None)
-        why = _objection(path)
-        if not why and not by_pattern:
-            beside.append(each)
-        if before := named.get(real) or by_pattern:
-            name, file = before
-            _say(f"  left out: {shown}: it is log {name}" + (f" of {file}" if file else ""))
-        elif why:
-            _say(f"  left out: {shown}: {why}")
+        if why := taken.by(log.path) or why:
+            _say(f"  left out: {show_path(log.path)}: {why}")
         else:
-            named[real] = (path, "")
+            taken.take(log.path)
             followed.append(each)
-    readable = as_user(user, partial(_readable, [each.log.path for each in followed]))
-    formats = {each.log.path: _format(each.log) for each in beside}
-    later = _later(beside, formats, {path for path, _, _ in taken})
-    are_known = [table.path for table in later if table.path in _paths(known)]
+    formats = {each.log.path: _format(each.log) for each in (*beside, *followed)}
+    later = _later(beside, formats, taken.paths)
+    tables = _own_tables(followed, formats, [table.path for table in later], known, user)
+    for table in later:
+        _say(f"{show_path(table.path)}\n  for           {table.remark}")
+    return tables + later
+
+
+def _own_tables(
+    followed: Sequence[Candidate],
+    formats: Mapping[str, tuple[str | None, str, bool]],
+    later: Iterable[str],
+    known: Mapping[str, Mapping[str, str]],
+    user: pwd.struct_passwd | None,
+) -> list[Table]:
+    """A table for each of these that can be counted, and has none by a path with wildcards that was there
+    before it came. What each is, is said."""
+    readable = as_user(user, partial(_readable, [_file_of(each.log) for each in followed]))
+    paths = {table["path"] for table in known.values()}
     tables = []
     for each, (_, how, _) in zip(followed, readable, strict=True):
         chosen, said, is_counted = formats[each.log.path]
@@ -345,16 +381,15 @@ def _tables(
             _say(f"  left out: {show_path(each.log.path)}: {said}")
             continue
         _describe(each, said, how, by_service=user is not None)
-        if not any(matches(table.path, each.log.path) for table in later):
+        patterns = [path for path in later if matches(path, each.log.path)]
+        if not patterns:
             _say("  note          one that is added beside it is not found by itself: run setup again then")
-        path = escaped(each.log.path)
-        if path in _paths(known) or not (by := [one for one in are_known if matches(one, each.log.path)]):
+        path, by = escaped(each.log.path), paths.intersection(patterns)
+        if path in paths or not by:
             tables.append(Table(path, _remark(each), (chosen,) if chosen else ()))
         else:
-            _say(f"  counted by    {show_path(by[0])}, since it came")
-    for table in later:
-        _say(f"{show_path(table.path)}\n  for           {table.remark}")
-    return tables + later
+            _say(f"  counted by    {show_path(min(by))}, since it came")
+    return tables
 
 
 def _describe(found: Candidate, log_format: str, readable: str, *, by_service: bool) -> None:
@@ -373,10 +408,6 @@ def _describe(found: Candidate, log_format: str, readable: str, *, by_service: b
 def _remark(found: Candidate) -> str:
     names = ", ".join(found.log.served[:3]) + (" and others" if len(found.log.served) > 3 else "")
     return show_path(f"{found.server}: {names}" if names else found.server)
-
-
-def _paths(known: Mapping[str, Mapping[str, str]]) -> set[str]:
-    return {table["path"] for table in known.values()}
 
 
 def _later(
@@ -418,17 +449,26 @@ def _has_requests(path: str, formats: Iterable[str]) -> bool:
     return "access" in os.path.basename(path)
 
 
-def _objection(path: str) -> str | None:
-    """Why a path can't be followed, or named; None if it can."""
+def _objection(log: FoundLog) -> str | None:
+    """Why a log can't be followed, or named; None if it can."""
     try:
-        path.encode()
+        log.path.encode()
     except UnicodeEncodeError:
         return "its name is no UTF-8, and TOML has no other"
+    if is_dated(log.path) and not log.is_dated:
+        return "`path` would take a part of its name for the field of a date"
+    if unknown_fields(log.path) or (log.is_dated and comes_round(log.path)):
+        return "its fields of strftime do not tell one time, with its year"
     with suppress(OSError):
-        seen = Files().stat(path)
+        seen = Files().stat(_file_of(log))
         if not seen.regular:
             return explain(NotRegularError(seen.mode))
     return None
+
+
+def _file_of(log: FoundLog) -> str:
+    """The file to look at: of those with dates the latest."""
+    return next(iter(dated_files(log.path, Files())), log.path) if log.is_dated else log.path
 
 
 def _readable(paths: Iterable[str]) -> list[Answer]:
@@ -454,7 +494,7 @@ def _format(log: FoundLog) -> tuple[str | None, str, bool]:
     by_lines = next(iter(_by_lines()), None)
     lines: list[bytes] = []
     with suppress(OSError):
-        lines = _last_lines(log.path)
+        lines = _last_lines(_file_of(log))
     choice = choose(lines)
     needed, problems = [], []
     for text in log.formats:

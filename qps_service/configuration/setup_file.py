@@ -51,10 +51,10 @@ def named(tables: Iterable[Table], known: Mapping[str, str], taken: Collection[s
 
 def name_of(path: str) -> str:
     """What tells a log from others: shop for /var/log/nginx/shop.access.log and /srv/shop/logs/access.log,
-    nginx for /var/log/nginx/access.log, and nginx-later for /var/log/nginx/*access.log."""
+    nginx for /var/log/nginx/access.log and access-%F.log, and nginx-later for /var/log/nginx/*access.log."""
     if is_pattern(path):
         return f"{name_of(_WILDCARD.sub('', path))[:58]}-later"
-    *directories, base = unescaped(path).strip("/").split("/")
+    *directories, base = re.sub("%-?[A-Za-z]", "", unescaped(path)).strip("/").split("/")  # without dates
     words = [
         os.path.splitext(base)[0],
         *reversed([each for each in directories if each not in ("var", "srv")]),

@@ -75,6 +75,13 @@ class LogNames(Container[str]):
         return any(each.is_log(name) for each in self._directories.get(directory, ()))
 
 
+def dated_files(path: str, files: Files) -> list[str]:
+    """The files that a path with dates stands for, the latest first."""
+    directories = LogDirectories(path, files)
+    directories.look()
+    return directories.paths()
+
+
 class _Named(NamedTuple):
     """A directory or a file with a date."""
 

@@ -201,6 +201,7 @@ class Watcher:
         """`watches` are those of the process; without them this one has an inotify instance of its own."""
         self._watches = watches or Watches()
         self._stands: dict[str, tuple[int, tuple[int, int]]] = {}  # path -> watch, (device, inode)
+        self._wanted: set[str] = set()
         self._hints: list[Hint] = []
 
     def fileno(self) -> int | None:
@@ -212,15 +213,22 @@ class Watcher:
         """Whether hints wait here that another log's watcher has read: no poll tells of them."""
         return bool(self._hints)
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether nothing tells what happens in one of the directories that may be listed: no watch is to be
+        had, or it was not there, or refused us, before."""
+        may = os.R_OK | os.X_OK
+        return any(os.access(each, may, effective_ids=True) for each in self._wanted - self._stands.keys())
+
     def watch(self, directories: Iterable[str]) -> list[Hint]:
         """Make the watches stand on `directories`, as they are now; cheap when they already do.
 
         `Lost` comes back where a watch is new or cannot be had.
         """
-        wanted = set(directories)
-        for path in self._stands.keys() - wanted:
+        self._wanted = set(directories)
+        for path in self._stands.keys() - self._wanted:
             self._drop(path)
-        return [Lost(path) for path in sorted(wanted) if not self._stand(path)]
+        return [Lost(path) for path in sorted(self._wanted) if not self._stand(path)]
 
     def read(self) -> list[Hint]:
         """The hints so far, without waiting."""

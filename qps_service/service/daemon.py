@@ -275,8 +275,8 @@ class Daemon:
         return self._patterns.look(config, self._pipelines.followed, now, unix_at(self._clock, now))
 
     def _take_in_matches(self, before: int, now: int) -> None:
-        """Follow what came under a pattern since the look at `before`. What is written to it is of this
-        window: nothing was there then."""
+        """Follow what came under a pattern, as hints told since the look at `before`. What is written to it
+        is of its first window, which begins when nothing was there."""
         try:
             chosen = self._chosen(self._config, now)
             arriving = self._pipelines.arriving(chosen.logs)
@@ -285,11 +285,13 @@ class Daemon:
         except LedgerUnreadableError:
             self._patterns.settle(done=False)
             return
-        self._patterns.settle(done=True)
         names = {log.name for log in arriving}
         for pipeline in self._pipelines.followed:
             if pipeline.config.name in names:
-                pipeline.begin_window(before)
+                since = self._patterns.came_after(pipeline.config.path, before, now)
+                # It may have come in that look, and how old it is is told later than this one began.
+                pipeline.begin_window(since, since - 2 * TURN)
+        self._patterns.settle(done=True)
 
     def _part_with_ended(self, now: int) -> None:
         """Follow logs no longer that vanished, and are reported."""

@@ -161,6 +161,8 @@ class Patterns:
         self._left_out: dict[str, _LeftOut] = {}  # by path
         self._by_key: dict[tuple[int, int], _LeftOut] = {}
         self.first_seen: dict[str, int] = {}  # nanoseconds; of what cannot be told yet
+        self.told: dict[str, int] = {}  # likewise, of what could not be told before the last look
+        self._listed = self._listed_before = 0  # nanoseconds; the last look, and the one before
         self._is_complete = False  # whether all is known that happened since the last look
         self._is_due = False
         self._is_chosen = False  # by a look, and not settled yet
@@ -200,7 +202,16 @@ class Patterns:
         if not self.patterns or self._is_chosen:
             return False
         is_due = self.take_hints(followed) | self._every.allows(now)
-        return is_due or bool(self.first_seen) or not self._is_complete
+        return is_due or bool(self.first_seen) or not self._is_complete or self._watcher.is_blind
+
+    def came_after(self, path: str, looked: int, now: int) -> int:
+        """Since when a match of the last look may be there, where the loop looked at `looked` before: what no
+        hint told of came after the look before that one, and what could not be told was seen earlier."""
+        looked = min(looked, self.told.get(path, looked))
+        if not any(f"{path}/".startswith(f"{each}/") for each in self.fresh):
+            with suppress(OSError):
+                return min(looked, max(self._listed_before, now - _age(path, self.files)))
+        return looked
 
     def look(self, config: Config, followed: Sequence[LogPipeline], now: int, at: int) -> Chosen:
         """The logs of a configuration whose patterns became what they match now, in its order. Those that are
@@ -212,6 +223,7 @@ class Patterns:
             self._is_due = False
             self._watcher.watch(())
             return Chosen(config.logs, {})
+        self._listed_before, self._listed = self._listed, now
         paths = {pipeline.config.path for pipeline in followed}
         self._note(self._watcher.watch(self._directories), paths)
         self._note(self._watcher.read(), paths)
@@ -223,6 +235,7 @@ class Patterns:
             found, directories = self._find(config, tables)
         is_complete, self._is_complete = self._is_complete, True
         self._note(self._watcher.read(), paths)
+        self.told.clear()
         look = _Look(self, config, followed, found, now, at, is_complete=is_complete)
         logs, left_out = look.choose()
         chosen = Chosen(logs, {**left_out, **dict(self._beyond.values())})
@@ -394,11 +407,7 @@ class _Look:
         """The logs."""
         fixed = [log for log in self._config.logs if not log.is_pattern]
         tables = {log.path: log for log in self._config.logs if log.is_pattern}
-        taken: dict[str, LogConfig] = {}  # matches, by path
-        for path, pipeline in self._pipelines.items():
-            table = tables.get(pipeline.config.of or "")
-            if table and all(pipeline.config.name != log.name and path != log.path for log in fixed):
-                taken[path] = self._made(table, pipeline.config.name, path, start=pipeline.config.start)
+        taken = self._followed(fixed, tables)
         news = [match for match in self._found if match.path not in taken]
         kept = [match for match in news if self._is_kept(match)]
         here = {*taken, *(match.path for match in self._found), *(log.path for log in fixed)}
@@ -419,11 +428,34 @@ class _Look:
                 self._by_inode.setdefault(inode, []).append(pipeline)
         self._origins = self._named_after(logs, others)
         others = [match for match in self._files.at_pace(others) if not self._leave_out(match)]
-        names = {log.name for log in (*fixed, *taken.values())}
+        self._take_in([*kept, *others], taken, {log.name for log in fixed})
+        self._remember()
+        logs = []
+        for log in self._config.logs:
+            mine = (each for _, each in sorted(taken.items()) if each.of == log.path)
+            logs += mine if log.is_pattern else [log]
+        shared = together(logs, self._config.max_rows, self._config.history.max_size)
+        return Chosen(shared, self._left_out)
+
+    def _followed(
+        self, fixed: Collection[LogConfig], tables: Mapping[str, LogConfig]
+    ) -> dict[str, LogConfig]:
+        """By path, the logs of these patterns that are followed, and that no table of its own names."""
+        taken = {}
+        for path, pipeline in self._pipelines.items():
+            table = tables.get(pipeline.config.of or "")
+            if table and all(pipeline.config.name != log.name and path != log.path for log in fixed):
+                taken[path] = self._made(table, pipeline.config.name, path, start=pipeline.config.start)
+        return taken
+
+    def _take_in(self, matches: Iterable[Match], taken: dict[str, LogConfig], fixed: set[str]) -> None:
+        """Name them, and add them to those that are taken, as many as there may be. `fixed`: the names that
+        tables have which are no patterns'."""
+        names = fixed | {log.name for log in taken.values()}
         # Others have names that are to go on with what the ledger has of them.
         reserved = names | {name for name, known in self._known.items() if self._is_ours(known.path)}
-        made = {name for name in reserved | names if name not in {log.name for log in fixed}}
-        for match in self._files.at_pace((*kept, *others)):
+        made = reserved - fixed
+        for match in self._files.at_pace(matches):
             name = self._names.get(match.path)
             is_known = name is not None and name not in names
             if (not is_known or name not in made) and len(made) >= self._config.max_logs:
@@ -440,13 +472,6 @@ class _Look:
             log = self._made(match.table, name, match.path, start=self._starts(match))
             former = (path for path, origin in self._patterns.fresh.items() if origin == match.path != path)
             taken[match.path] = log._replace(begun=self._begun.get(match.path), former=tuple(former))
-        self._remember()
-        logs = []
-        for log in self._config.logs:
-            mine = (each for _, each in sorted(taken.items()) if each.of == log.path)
-            logs += mine if log.is_pattern else [log]
-        shared = together(logs, self._config.max_rows, self._config.history.max_size)
-        return Chosen(shared, self._left_out)
 
     def _made(self, table: LogConfig, name: str, path: str, *, start: bool) -> LogConfig:
         return table._replace(name=name, path=path, start=start, is_pattern=False, of=table.path)
@@ -512,7 +537,8 @@ class _Look:
             may_be_copy = is_news or path in self._patterns.first_seen
             if log and may_be_copy and (reason := self._by_text(match, log)):
                 return reason
-        self._patterns.first_seen.pop(path, None)
+        if since := self._patterns.first_seen.pop(path, None):
+            self._patterns.told[path] = since
         return None
 
     def _may_have(self, seen: Seen) -> Iterable[LogPipeline]:
@@ -571,11 +597,7 @@ class _Look:
         if match.table.start or not commits or not self._patterns.is_starting:
             return match.table.start
         with suppress(OSError):
-            descriptor = self._files.open(match.path)
-            try:
-                return self._files.age(descriptor) <= self._at - max(commits)
-            finally:
-                self._files.close(descriptor)
+            return _age(match.path, self._files) <= self._at - max(commits)
         return False
 
     def _remember(self) -> None:
@@ -609,6 +631,15 @@ def advice_for(pattern: str, matches: Iterable[str]) -> str | None:
             text = f"{count} matches of {show_path(pattern)} differ in a date alone, and are a log each"
             return f"{text}: for one log of them all, write path = {quoted(path)}"
     return None
+
+
+def _age(path: str, files: Files) -> int:
+    """How long ago a file was created, in nanoseconds. Raises OSError."""
+    descriptor = files.open(path)
+    try:
+        return files.age(descriptor)
+    finally:
+        files.close(descriptor)
 
 
 def first_time(files: Files, path: str, log: LogConfig) -> int | None:

@@ -241,9 +241,11 @@ class LogPipeline:
         """Whether a window can end: one is counted, and the log was read since it began."""
         return self.is_counting and self._is_read
 
-    def begin_window(self, now: int) -> None:
-        """What was counted so far was written before the first window, which begins, and may have begun."""
-        self._before, self.is_counting, self._read_at = min(self.aggregator.started, now) - 1, True, now
+    def begin_window(self, now: int, after: int | None = None) -> None:
+        """What was counted so far was written before the first window, which begins, and may have begun. What
+        a file has that is younger than `after` is of that window."""
+        self._before = min(self.aggregator.started, now if after is None else after) - 1
+        self.is_counting, self._read_at = True, now
         self.aggregator.close_window(now)
 
     def close_window(self) -> Window:

@@ -6,6 +6,7 @@ a problem with its place, and the rest goes on.
 
 - `found`: what was found, what is left out and why, and what is wrong
 - `nginx`, `apache`: their languages, and which requests end in which log
+- `piped`: which files the programs write that Apache pipes a log into
 - `built_in`: paths out of `nginx -V` and `apache2ctl -V`
 - `customary`: where other servers write
 - `later`: where the logs of virtual hosts will be that are added later

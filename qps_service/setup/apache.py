@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from qps_service.setup.built_in import ApachePaths
 from qps_service.setup.found import DEPTH, FILES, Findings, Reader, as_place, device
+from qps_service.setup.piped import Piped, files_of
 
 _WORD = re.compile(r"""\s*(?:"((?:\\.|[^"\\])*+)"?|'((?:\\.|[^'\\])*+)'?|(\S+))""", re.DOTALL)
 _VARIABLE = re.compile(r"\$\{([^${}:]*+)\}")
@@ -25,7 +26,6 @@ _GLOB = re.compile(r"[*?\[]")
 _CLF = '%h %l %u %t "%r" %>s %b'  # mod_log_config.c, DEFAULT_LOG_FORMAT
 # What every httpd has: on Debian built in, elsewhere loaded before all else.
 _MODULES = ("core", "so", "http", "log_config", "logio", "unixd", "version", "watchdog")
-_ROTATORS = ("rotatelogs", "rotatelogs2", "cronolog")
 
 
 class _Line(NamedTuple):
@@ -226,8 +226,8 @@ class _Configuration:
             server.formats[second] = first
         elif kind == "logformat":
             server.default = first
-        elif kind == "servername":
-            server.name = first
+        elif kind == "servername":  # https://name:443
+            server.name = re.sub(r"^\w+://|:\d+$", "", first)
         elif kind == "listen":
             self._listening.append(first)
         elif kind == "serverroot":
@@ -306,8 +306,9 @@ class _Configuration:
         return not self._hosts or any(not _is_taken(each, taken) for each in self._listening)
 
     def _log(self, log: _Log, server: _Server) -> None:
-        if why := self._unfollowed(log):
-            self._findings.leave_out(log.path, why, log.place)
+        files = self._files(log)
+        if files.why:
+            self._findings.leave_out(log.path, files.why, log.place)
             return
         notes = [f"{log.condition}: only requests that fit this are written there"] if log.condition else []
         wanted = log.format or server.default or self._main.default or _CLF
@@ -318,16 +319,16 @@ class _Configuration:
             text = None
         name = wanted if wanted in formats and re.fullmatch(r"\S+", wanted) else ""
         log_format = spelled(text, name) if text is not None else None
-        self._findings.log(os.path.join(self._root, log.path), log_format, server.shown, log.place, notes)
+        self._findings.log(files.path, log_format, server.shown, log.place, notes, is_dated=files.is_dated)
 
-    def _unfollowed(self, log: _Log) -> str | None:
-        if log.path.startswith("|"):
-            return _piped(log.path)
+    def _files(self, log: _Log) -> Piped:
         if names := _VARIABLE.findall(log.path):
-            return f"nothing says what {' and '.join(names)} stands for"
+            return Piped(why=f"nothing says what {' and '.join(names)} stands for")
+        if log.path.startswith("|"):
+            return files_of(words_of(log.path.lstrip("|$")))
         if provider := re.match(r"([a-z]+):", log.path):
-            return f"it goes to {provider[1]}, and no file has it"
-        return device(log.path)
+            return Piped(why=f"it goes to {provider[1]}, and no file has it")
+        return Piped(os.path.join(self._root, log.path), device(log.path) or "")
 
 
 def _environment(paths: ApachePaths, reader: Reader) -> dict[str, str]:
@@ -348,19 +349,6 @@ def _is_taken(listening: str, taken: Iterable[str]) -> bool:
         if is_host and other_port in (port, "*"):
             return True
     return False
-
-
-def _piped(path: str) -> str:
-    """Into what, and where that writes as far as it tells."""
-    words = words_of(path.lstrip("|$"))
-    program = os.path.basename(words[0]) if words else "a program"
-    if program not in _ROTATORS:
-        return f"it is piped into {program}: name a file that this writes as a [log.NAME]"
-    files = [each for each in words[1:] if each.startswith("/")]
-    file = files[-1] if files else "files of its own"
-    if "%" in file:
-        return f'it is piped into {program}: a table with path = "{file}" follows all that this writes'
-    return f"it is piped into {program}, which writes {file} with a number behind it: a new name each time"
 
 
 def spelled(text: str, name: str = "") -> str:

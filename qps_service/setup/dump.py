@@ -11,7 +11,7 @@ import errno
 import re
 from fnmatch import fnmatchcase
 
-_HEADING = re.compile(r"^# configuration file (.+):\n", re.MULTILINE)
+_HEADING = re.compile(r"^# configuration file (.+):\r?\n", re.MULTILINE)  # a terminal's, too: docker exec -t
 
 
 class Dump:

@@ -33,6 +33,7 @@ class FoundLog(NamedTuple):
     place: str  # where it stands first
     notes: tuple[str, ...] = ()
     is_pattern: bool = False
+    is_dated: bool = False  # with fields of strftime, as `path` takes them
 
 
 class LeftOut(NamedTuple):
@@ -69,9 +70,10 @@ class Findings:
         notes: Iterable[str],
         *,
         is_pattern: bool = False,
+        is_dated: bool = False,
     ) -> None:
         """One more server writes to this file, or to files that match."""
-        known = self.logs.get(path) or FoundLog(path, (), (), place, is_pattern=is_pattern)
+        known = self.logs.get(path) or FoundLog(path, (), (), place, (), is_pattern, is_dated)
         self.logs[path] = known._replace(
             formats=_with(known.formats, [log_format] if log_format else []),
             served=_with(known.served, [served]),

@@ -5,11 +5,12 @@
 - A request ends in the location that it was found to belong to, or in its server where it fits none. Where
   `location /` takes all of them, a log that the server alone has gets bad requests only, and is left out.
 - Includes are relative to the configuration file's directory, logs to the prefix.
+- A variable in a path stands for what `map`, `split_clients` and `set` give it, and else for anything.
 """
 
 import os.path
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from qps_service.formats.source_text import unescaped
@@ -33,7 +34,9 @@ _LUA = re.compile(
     re.DOTALL,
 )
 _GLOB = re.compile(r"[*?\[]")
-_VARIABLE = re.compile(r"\$(?:\{\w+\}|\w+)", re.ASCII)
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))", re.ASCII)
+_ANYTHING = "\0"  # what a variable stands for of which nothing is known; no path has this character
+_TEXTS = 256  # that are told apart of one text with variables: as many as there are logs by default
 _LEVELS = ("location", "if", "limit_except")  # within a server, that may have an access_log, or what has one
 COMBINED = "combined"
 
@@ -171,6 +174,7 @@ def _evaluate(directives: tuple[Directive, ...], paths: NginxPaths, findings: Fi
     shadowed: list[Directive] = []
     for http in (each.block or () for each in directives if each.name == "http"):
         formats = {each.arguments[0]: each for each in http if each.name == "log_format" and each.arguments}
+        common = _texts(each for each in http if each.name != "server")
         outer = _own(http)
         for server in (each for each in http if each.name == "server" and each.block is not None):
             block = server.block or ()
@@ -182,8 +186,9 @@ def _evaluate(directives: tuple[Directive, ...], paths: NginxPaths, findings: Fi
                 used += level
             else:
                 shadowed += [each for each in level if each not in used]
+            variables = _Variables({**common, **_texts(block)}, _server_name(block))
             for log in dict.fromkeys(used):
-                _take(log, name, formats, paths, findings)
+                _take(log, name, formats, variables, paths, findings)
     for log in shadowed:
         path = os.path.join(paths.prefix, log.arguments[0]) if log.arguments else ""
         if path and path not in findings.logs and not _unfollowed(log):
@@ -251,6 +256,13 @@ def _name_of(server: Directive) -> str:
     return (named or listening or ["a server without a name"])[0]
 
 
+def _server_name(block: Iterable[Directive]) -> str:
+    """What `$server_name` is within a server; empty where its configuration does not tell."""
+    names = (name for each in block if each.name == "server_name" for name in each.arguments)
+    name = next(names, "")
+    return "" if name.startswith(("~", "$")) else name.lower().removeprefix(".")
+
+
 def _unfollowed(log: Directive) -> str | None:
     """Why a log can't be followed; None if it can."""
     path, parameters = log.arguments[0], log.arguments[2:]
@@ -261,8 +273,61 @@ def _unfollowed(log: Directive) -> str | None:
     return device(path)
 
 
+def _texts(block: Iterable[Directive]) -> dict[str, list[str]]:
+    """What is given to variables, by their names, in a level and those within."""
+    given: dict[str, list[str]] = {}
+    for each in block:
+        if each.name == "set" and len(each.arguments) == 2:
+            variable, texts = each.arguments[0], [each.arguments[1]]
+        elif each.name in ("map", "split_clients") and each.arguments:
+            variable = each.arguments[-1]
+            texts = [inner.arguments[-1] for inner in each.block or () if inner.arguments]
+        else:
+            for name, found in _texts(each.block or ()).items():
+                given.setdefault(name, []).extend(found)
+            continue
+        given.setdefault(variable.strip("${}"), []).extend(texts)
+    return given
+
+
+class _Variables:
+    """What texts with variables stand for."""
+
+    def __init__(self, given: Mapping[str, Iterable[str]], server_name: str) -> None:
+        self._given = given
+        # The name is known, and those of servers that are added later are not.
+        self._known = {"server_name": [*filter(None, [server_name]), _ANYTHING]}
+
+    def resolved(self, text: str, depth: int = 0) -> list[str]:
+        """Each of the texts, with `_ANYTHING` where nothing tells a variable."""
+        found: list[dict[str, str]] = [{}]
+        for name in dict.fromkeys(each[1] or each[2] for each in _VARIABLE.finditer(text)):
+            texts = self._of(name, depth)
+            if len(found) * len(texts) > _TEXTS:
+                texts = [_ANYTHING]
+            found = [{**before, name: each} for before in found for each in texts]
+        return [_put(each, text) for each in found]
+
+    def _of(self, name: str, depth: int) -> list[str]:
+        if name not in self._known and name in self._given and depth < DEPTH:
+            self._known[name] = [_ANYTHING]  # of what is within itself nothing is known
+            texts = {each: None for text in self._given[name] for each in self.resolved(text, depth + 1)}
+            self._known[name] = [_ANYTHING] if any(_ANYTHING in each for each in texts) else list(texts)
+        return self._known.get(name, [_ANYTHING])
+
+
+def _put(texts: Mapping[str, str], text: str) -> str:
+    """In the place of variables."""
+    return _VARIABLE.sub(lambda found: texts[found[1] or found[2]], text)
+
+
 def _take(
-    log: Directive, server: str, formats: dict[str, Directive], paths: NginxPaths, findings: Findings
+    log: Directive,
+    server: str,
+    formats: dict[str, Directive],
+    variables: _Variables,
+    paths: NginxPaths,
+    findings: Findings,
 ) -> None:
     path, name = log.arguments[0], log.arguments[1] if len(log.arguments) > 1 else COMBINED
     if why := _unfollowed(log):
@@ -281,12 +346,14 @@ def _take(
         log_format = COMBINED if name == COMBINED else None
         if log_format is None:
             findings.problem(log.place, f"no log_format is named {name}")
-    path = os.path.join(paths.prefix, path)
-    if _VARIABLE.search(path):
-        pattern = "*".join(map(escaped, _VARIABLE.split(path)))
-        findings.log(pattern, log_format, server, log.place, notes, is_pattern=True)
-    else:
-        findings.log(path, log_format, server, log.place, notes)
+    # A text that begins with a variable is relative, whatever that stands for.
+    prefix = "" if path.startswith("/") else f"{paths.prefix}/"
+    for each in variables.resolved(path):
+        if _ANYTHING in each:
+            pattern = "*".join(map(escaped, f"{prefix}{each}".split(_ANYTHING)))
+            findings.log(pattern, log_format, server, log.place, notes, is_pattern=True)
+        else:
+            findings.log(f"{prefix}{each}", log_format, server, log.place, notes)
 
 
 def spelled(log_format: Directive) -> str:

@@ -141,9 +141,14 @@ NGINX_SITES = (
     ),
     _nginx(
         "variables",
-        _server("a b", "access_log log/$host.log; root @ROOT@;")
-        + _server("c", "root @ROOT@; access_log log/${server_name}x.log; access_log log/plain.log;"),
-        "a/ b/ c/",
+        "root @ROOT@; map $host $dir { default none; d log; e logs; }"
+        "map $dir $file { default $dir/$base.log; }"
+        + _server("a b", "access_log log/$host.log;")
+        + _server("c", "access_log log/${server_name}x.log; access_log log/plain.log;")
+        + _server("d e", "set $base chosen; access_log $file;")
+        + _server(".F.example g", "access_log log/$server_name.log;"),
+        "a/ b/ c/ d/ e/ f.example/ x.f.example/ g/",
+        never=["none/chosen.log"],
     ),
     _nginx(
         "answered before a location",

@@ -76,7 +76,10 @@ TWINS = {
     "includes": [Patches((nginx, "_GLOB", re.compile("[?]")))],
     "formats": [Patches((setup, "is_told_by_lines", lambda _: True))],
     "several a server": [Patches((nginx, "_unfollowed", lambda _: None))],
-    "variables": [Patches((nginx, "_VARIABLE", re.compile("(?!)")))],
+    "variables": [
+        Patches((nginx, "_VARIABLE", re.compile("(?!)"))),
+        Patches((nginx, "_texts", lambda _: {})),
+    ],
     "compressed": [Patches((nginx, "_unfollowed", lambda _: None))],
     "answered before a location": [Patches((nginx, "_answers", lambda _: False))],
     "off": [Patches((nginx, "_takes_all", lambda _: True))],

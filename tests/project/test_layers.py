@@ -33,6 +33,7 @@ PURE_IMPORTS = {
         "errno",
         "fnmatch",
         "functools",
+        "getopt",
         "io",
     ),
     *("itertools", "json", "math", "re", "shlex", "textwrap", "types"),

@@ -269,7 +269,10 @@ test_rules, test_rules_without_a_word_are_caught = promises(
     Promise(
         check_what_dates_stand_for,
         None,
-        [Patches((check, "_dated", lambda *_: [])), Patches((check, "_why_none_is_dated", lambda *_: ""))],
+        [
+            Patches((check, "dated_files", lambda *_: [])),
+            Patches((check, "_why_none_is_dated", lambda *_: "")),
+        ],
     ),
     Promise(check_a_slow_first_line, None, {"no limit": Patches((check, "_limited", apply_all))}),
 )

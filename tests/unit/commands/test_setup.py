@@ -217,6 +217,30 @@ def check_variables_are_wildcards(site: Path, capsys: Captured) -> None:
     assert said in printed.err.splitlines()
 
 
+def check_dates_make_one_log(site: Path, capsys: Captured, monkeypatch: Monkey) -> None:
+    """Where variables stand for nothing else, and of what a program writes that a log is piped into."""
+    (site / "nginx.conf").write_text(CONF.format(site, f"server {{ access_log {site}/log/$h-$day.log; }}"))
+    for name in ("a-2026-11-29.log", "a-2026-11-30.log", "b-2026-11-30.log", "piped.log.1795996800"):
+        (site / "log" / name).write_bytes(LINE * 2)
+    (site / "log" / "a-2026-11-28.log.gz").touch()
+    pipes = ("piped.log 60", "%Y-%m-%d/x.log 60", "x.%a 60")
+    text = "".join(f'CustomLog "|rotatelogs {site}/log/{pipe}" CLF\n' for pipe in pipes)
+    (site / "apache.conf").write_text(text)
+    monkeypatch.setattr(setup, "DEBIAN_APACHE", ApachePaths(str(site), str(site / "apache.conf")))
+    assert ran(site, "--write") == 0
+    logs = {
+        log.name: log.path for log in load(Flags(config=str(site / "qps" / "qps-reporter.toml")), {}).logs
+    }
+    dated = {"a": "a-%Y-%m-%d.log", "b": "b-%Y-%m-%d.log", "piped": "piped.log.%s", "x": "%Y-%m-%d/x.log"}
+    assert {name: path for name, path in logs.items() if "%" in path} == {
+        name: f"{site}/log/{path}" for name, path in dated.items()
+    }
+    said = capsys.readouterr().err
+    assert f"{site}/log/x.%a: its fields of strftime do not tell one time, with its year" in said
+    assert said.count("; 2 of 2 lines fit combined\n") == 3
+    assert said.count("  readable      it is not there yet") == 2  # shop's, and the last one's
+
+
 def check_what_has_no_requests_is_not_matched(site: Path, capsys: Captured) -> None:
     """By its lines, or by its format."""
     (site / "log" / "ftp-access.log").write_bytes(b"what is this?\n")
@@ -299,7 +323,7 @@ def test_no_log_is_what_is_no_file(site: Path, capsys: Captured) -> None:
     """As in the images of nginx and httpd, where the log is a link to standard output."""
     (site / "log" / "shop.access.log").symlink_to("/dev/null")
     (site / "log" / "d").mkdir()
-    more = f'server {{ access_log {site}/log/d; access_log "{site}/log/\udcff"; }}'
+    more = f'server {{ access_log {site}/log/d; access_log "{site}/log/\udcff"; access_log {site}/%Y; }}'
     (site / "nginx.conf").write_text(CONF.format(site, more), errors="surrogateescape")
     assert ran(site) == 0
     printed = capsys.readouterr()
@@ -309,6 +333,7 @@ def test_no_log_is_what_is_no_file(site: Path, capsys: Captured) -> None:
         f"  left out: {site}/log/shop.access.log: it is not a regular file (crw-rw-rw-)",
         f"  left out: {site}/log/d: it is not a regular file (drwx------)",
         f"  left out: {site}/log/\\xff: its name is no UTF-8, and TOML has no other",
+        f"  left out: {site}/%Y: `path` would take a part of its name for the field of a date",
     ]
 
 
@@ -360,6 +385,9 @@ def check_a_dump(site: Path, capsys: Captured, monkeypatch: Monkey) -> None:
     assert names(capsys.readouterr().out) == {"a.log": "a"}
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(text.encode())))
     assert ran(site, "--nginx-dump", "-") == 0
+    assert names(capsys.readouterr().out) == {"a.log": "a"}
+    (site / "dump").write_text(text.replace("\n", "\r\n"), newline="")  # as through a terminal
+    assert ran(site, "--nginx-dump", str(site / "dump")) == 0
     assert names(capsys.readouterr().out) == {"a.log": "a"}
     (site / "dump").write_text("nothing")
     assert ran(site, "--nginx-dump", str(site / "dump")) == 2
@@ -422,6 +450,8 @@ def logs_are_looked_for_where_others_are(proposed: Any) -> None:
         ("/srv/*/logs/*access*.log", "access-later"),
         ("/srv/[[]x]/[*].log", "x"),
         ("/x/" + "a" * 99 + ".log", "a" * 64),
+        ("/var/log/nginx/access-%Y-%m-%d.log", "nginx"),
+        ("/l/%Y/%-m/shop.%s", "shop"),
     ],
 )
 def test_names(path: str, name: str) -> None:
@@ -490,6 +520,14 @@ test_promise, test_twin = promises(
         check_variables_are_wildcards,
         None,
         {"whatever": Patches((setup, "_has_requests", lambda *_: True))},
+    ),
+    Promise(
+        check_dates_make_one_log,
+        None,
+        {
+            "a log each": Patches((setup, "_dated", lambda log, _: [log])),
+            "no file": Patches((setup, "dated_files", lambda *_: [])),
+        },
     ),
     Promise(
         check_what_has_no_requests_is_not_matched,

@@ -3,6 +3,7 @@
 In simulated time, with real files and inotify, each promise with a broken twin.
 """
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +17,15 @@ from qps_service.files.rotated_names import siblings
 from qps_service.following import kinship
 from qps_service.following.follower import Follower
 from qps_service.following.hints import Moved
-from qps_service.following.watcher import Watches
+from qps_service.following.watcher import Watcher, Watches
 from qps_service.ledger.ledger import Ledger
 from qps_service.service import patterns, pipelines
 from qps_service.service.patterns import Patterns, find, first_time
+from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
-from tests.unit.daemons import LINE, SECOND, Service
+from tests.unit.daemons import LINE, SECOND, Service, SlowFiles
 
 HOUR = 3600
 
@@ -40,12 +42,20 @@ def lines(count: int, first: int = 0) -> bytes:
 class Site:
     """A directory of logs, and a service that follows a pattern in it."""
 
-    def __init__(self, root: Path, pattern: str = "*.log", more: str = "", *, ledger: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        pattern: str = "*.log",
+        more: str = "",
+        *,
+        ledger: bool = True,
+        files: Files | None = None,
+    ) -> None:
         self.root = root / "logs"
         self.root.mkdir(exist_ok=True)
         self.pattern = pattern
         text = f'interval = "10s"\n{more.format(self.root)}\n[log.web]\npath = "{self.root}/{pattern}"\n'
-        self.service = Service(root, text, ledger=str(root / "ledger.db") if ledger else None)
+        self.service = Service(root, text, files=files, ledger=str(root / "ledger.db") if ledger else None)
         self.world = self.service.world
 
     def path(self, name: str) -> Path:
@@ -147,6 +157,57 @@ def each_match_is_a_log(tmp_path: Path) -> None:
     site.write_at(12, "new-access.log", lines(4, 3))
     assert site.run(15) == {"web": 1, "shop": 2, "new": 7}
     assert [each.requests for each in site.service.reports if each.log == "new"] == [3, 4]
+
+
+class Aging(SlowFiles):
+    """Files are as old as they are by the world's clock, and take time to be read."""
+
+    def __init__(self) -> None:
+        super().__init__(0.1, start=5)
+        self.born: dict[int, int] = {}  # by inode
+
+    def age(self, descriptor: int) -> int:
+        return self.world.time - self.born[self.fstat(descriptor).inode]
+
+
+def what_comes_all_at_once_is_reported(tmp_path: Path) -> None:
+    """Each from its first line on, though they are read one after the other, and more come meanwhile."""
+    files = Aging()
+    site = Site(tmp_path, files=files)
+
+    def come(*names: str) -> None:
+        for name in names:
+            site.write(name, lines(2))
+            files.born[site.path(name).stat().st_ino] = site.world.time
+
+    come("old.log")
+    site.at(5.5, come, "a.log", "b.log", "c.log")
+    site.at(5.6, come, "d.log")
+    site.at(5.8, come, "e.log", "f.log")
+    assert site.run(15) == {**dict.fromkeys("abcdef", 2), "old": 0}
+
+
+def what_is_found_late_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no event tells of a log, or its lines do not tell it from a copy, its first window is longer."""
+    files = Aging()
+    site = Site(tmp_path, files=files)
+    (same,) = lines(1).splitlines(keepends=True)
+
+    def come(name: str) -> None:
+        site.write(name, same)
+        files.born[site.path(name).stat().st_ino] = site.world.time
+
+    come("app.log")
+    site.write("app.log", same * 99)
+    site.at(5.5, come, "app-2.log")
+    for second in range(7, 40):
+        site.write_at(second, "app-2.log", same)
+    site.at(72.5, monkeypatch.setattr, Watches, "_sort", lambda *_: None)
+    site.at(90.5, come, "silent.log")
+    assert site.run(160) == {"app": 0, "app-2": 34, "silent": 1}
+    seconds = {each.log: each.seconds for each in reversed(site.service.reports) if each.requests}
+    assert 40 < seconds["app-2"] < 80, seconds
+    assert 30 < seconds["silent"] < 50, seconds
 
 
 def nothing_is_known_by_its_name_alone(tmp_path: Path) -> None:
@@ -320,6 +381,57 @@ def a_directory_may_come_later(tmp_path: Path) -> None:
     site.at(2.5, come)
     site.write_at(4, "shop/access.log", lines(1, 2))
     assert site.run(12) == {"shop": 3}
+
+
+def directories_may_come_one_by_one(tmp_path: Path) -> None:
+    """What one lacks within is looked for, though others are whole; so is what a file may become."""
+    site = Site(tmp_path, "*/log/in/access.log")
+    for name in ("shop", "cafe/log", "blog", "whole/log/in"):
+        site.path(name).mkdir(parents=True)
+    site.path("blog/log").touch()
+    site.write("whole/log/in/access.log", lines(1))
+    site.at(2.5, site.path("shop/log").mkdir)
+    site.at(3.5, site.path("shop/log/in").mkdir)
+    site.at(2.5, site.path("cafe/log/in").symlink_to, tmp_path)
+    site.at(3.5, site.path("blog/log").unlink)
+    site.at(4.5, lambda: site.path("blog/log/in").mkdir(parents=True))
+    for number, name in enumerate(("shop", "cafe", "blog")):
+        site.at(6.5 + number, site.write, f"{name}/log/in/access.log", lines(2, 10 * number))
+    assert site.run(12) == {"whole": 0, "shop": 2, "cafe": 2, "blog": 2}
+
+
+def what_cannot_be_watched_is_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a second, as it is said, where it may be listed; a directory that refuses us costs no look."""
+    refused = {"full": errno.ENOSPC, "shut": errno.EACCES}
+    begin, names = Watches.begin, Files.names
+    looks: list[str] = []
+    before: list[str] = []  # the directory lets us in
+    shut = {"shut"}
+
+    def refuse(watches: Watches, watcher: Any, path: str) -> Any:
+        if number := refused.get(os.path.basename(path)):
+            raise OSError(number, os.strerror(number))
+        return begin(watches, watcher, path)
+
+    def noted(files: Files, directory: str) -> list[str]:
+        looks.append(os.path.basename(directory))
+        return names(files, directory)
+
+    monkeypatch.setattr(Watches, "begin", refuse)
+    monkeypatch.setattr(Files, "names", noted)
+    monkeypatch.setattr(os, "access", lambda path, *_, **__: os.path.basename(path) not in shut)
+    site = Site(tmp_path, "*/*.log")
+    for name in ("open", "shut"):
+        site.path(name).mkdir()
+    site.write_at(3.5, "shut/a.log", lines(2))
+    site.at(8.5, shut.clear)
+    site.at(12.5, site.path("full").mkdir)
+    site.write_at(15.5, "full/b.log", lines(2))
+
+    site.world.at(2, looks.clear)
+    site.world.at(8, lambda: before.extend(looks))
+    assert site.run(18) == {"shut-a": 2, "full-b": 2}
+    assert before == []
 
 
 def a_reload_may_bring_a_pattern(tmp_path: Path) -> None:
@@ -498,6 +610,15 @@ class ForEach(patterns._Look):
             yield from vanished(self, [table], present)
 
 
+begin_window = LogPipeline.begin_window
+
+
+def without_memory(self: Patterns, *given: Any, came_after: Any = Patterns.came_after) -> Any:
+    """Of what could not be told."""
+    self.told.clear()
+    return came_after(self, *given)
+
+
 class Hasty(Patterns):
     """Looks again before what it found is followed."""
 
@@ -526,6 +647,19 @@ test_promise, test_twin = promises(
                 PathPattern(pattern.path).components[-1].match(path.rpartition("/")[2])
             )
         },
+    ),
+    Promise(
+        what_is_found_late_is_reported,
+        None,
+        {
+            "at once": Patches((Patterns, "came_after", lambda _self, _path, looked, _now: looked)),
+            "untold ones at once": Patches((Patterns, "came_after", without_memory)),
+        },
+    ),
+    Promise(
+        what_comes_all_at_once_is_reported,
+        None,
+        [Patches((LogPipeline, "begin_window", lambda log, now, _=0: begin_window(log, now)))],
     ),
     Promise(names_are_free, free_name, {"twice": lambda wanted, table, taken: wanted or table}),
     Promise(
@@ -574,6 +708,15 @@ test_promise, test_twin = promises(
         a_log_that_vanished_leaves,
         None,
         [Patches((Pipelines, "take_ended", lambda *_: [])), Patches((Follower, "ends", lambda *_: True))],
+    ),
+    Promise(directories_may_come_one_by_one, None, [Patches((Watcher, "is_blind", False))]),
+    Promise(
+        what_cannot_be_watched_is_looked_through,
+        None,
+        {
+            "never": Patches((Watcher, "is_blind", False)),
+            "always": Patches((Watcher, "is_blind", property(lambda each: each._wanted != {*each._stands}))),
+        },
     ),
     Promise(a_directory_may_come_later, None, [Patches((Patterns, "_may_match", lambda *_: False))]),
     Promise(a_reload_may_bring_a_pattern, None, [Patches((Patterns, "settle", nothing))]),

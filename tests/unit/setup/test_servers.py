@@ -15,6 +15,7 @@ from qps_service.setup.choosing import is_told_by_lines
 from qps_service.setup.found import FILES, Findings
 
 MAIN = "/c/main.conf"
+MANY = "".join(f"{number} {number};" for number in range(17))  # 17 times 17 is more than are told apart
 
 
 class Files:
@@ -114,6 +115,44 @@ def test_servers_that_disagree_about_a_format() -> None:
     assert log.served == ("a", "81", "other hosts")
 
 
+@pytest.mark.parametrize(
+    ("given", "path", "logs"),
+    [
+        ("map $host $x { hostnames; default z; a b; }", "$x.log", "z.log b.log"),
+        ("map $host $x { include more; volatile; default z; }", "${x}.log", "q.log z.log"),
+        (
+            "split_clients $host $x { 1% one; * two; }",
+            "$x/$x.log",
+            "one/one.log two/two.log",
+        ),
+        ("map $host $x { a 1; } map $x $y { 1 $x/l; default $uri; }", "$y", "*"),
+        ("map $host $x { a 1; } map $x $y { 1 $x/l; default d; }", "$y-a[", "1/l-a[ d-a["),
+        ("map $a $x { a $y; } map $a $y { a $x; }", "$x", "*"),
+        ("map $a $x { a /dev/null; }", "$x", "/dev/null"),
+        ("map $a $x { default $1-$2; ~b none; }", "l-$x", "l-*"),
+        ("geo $x { default a; }", "l-$x-$y", "l-*-*"),
+        ("set $x one; location / { set $x two; access_log $x; }", "$x", "one two"),
+        ("set $x one; if ($a) { set $x two; }", "$x", "one two"),
+        ("server_name Shop.example *.b;", "$server_name", "shop.example *"),
+        ("server_name .shop;", "l-$server_name", "l-shop l-*"),
+        ("server_name ~^(?<x>.*)$;", "l-$server_name", "l-*"),
+        ("", "l-$server_name", "l-*"),
+        (
+            f"map $a $x {{ {MANY} }} map $b $y {{ {MANY} }}",
+            "$x-$y.log",
+            " ".join(f"{n}-*.log" for n in range(17)),
+        ),
+    ],
+)
+def test_what_variables_stand_for(given: str, path: str, logs: str) -> None:
+    """A path that begins with one is below the prefix all the same."""
+    maps, servers = ("", given) if given.startswith(("set", "server")) else (given, "")
+    found = of_nginx(f"http {{ {maps} server {{ {servers} access_log {path}; }} }}", more="r q;")
+    names = [log.path.removeprefix("/p/").replace("[[]", "[") for log in found.logs.values()]
+    assert names == logs.split()
+    assert [log.is_pattern for log in found.logs.values()] == ["*" in each for each in names]
+
+
 # --- Apache
 
 
@@ -140,17 +179,18 @@ def test_what_apache_could_not_read_is_named(text: str, problem: str) -> None:
     ("log", "why"),
     [
         (
-            '"|/usr/bin/rotatelogs -l /l/a.%Y%m%d 86400"',
-            'it is piped into rotatelogs: a table with path = "/l/a.%Y%m%d" follows all that this writes',
+            '"|/usr/bin/rotatelogs -n 5 /l/a 86400"',
+            "it is piped into rotatelogs, which begins /l/a and others anew in turns: add -L LINK",
         ),
-        (
-            '"|/usr/bin/cronolog -S /l/now /l/%Y/%m/a.log"',
-            'it is piped into cronolog: a table with path = "/l/%Y/%m/a.log" follows all that this writes',
+        *(
+            (
+                f'"|{command}"',
+                "it is piped into rotatelogs, and the path of the files does not begin with a /",
+            )
+            for command in ("rotatelogs logs/a.%Y 86400", "rotatelogs -l", "rotatelogs -x /l/a 5M")
         ),
-        (
-            '"|/usr/bin/rotatelogs /l/a 86400"',
-            "it is piped into rotatelogs, which writes /l/a with a number behind it: a new name each time",
-        ),
+        ('"|/usr/bin/svlogd -t ."', "it is piped into svlogd: name a file that this writes as a [log.NAME]"),
+        ('"|"', "it is piped into a program: name a file that this writes as a [log.NAME]"),
         (
             '"||/usr/bin/vlogger -s x"',
             "it is piped into vlogger: name a file that this writes as a [log.NAME]",
@@ -164,6 +204,32 @@ def test_what_cannot_be_followed_is_left_out(log: str, why: str) -> None:
     found = of_apache(f"CustomLog {log} CLF")
     assert not found.logs
     assert [each.why for each in found.left_out] == [why]
+
+
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        ("|/usr/bin/rotatelogs -l /l/a.%Y%m%d 86400", "/l/a.%Y%m%d"),
+        ("||/usr/bin/rotatelogs -fp/bin/packs -L /l/now /l/a.%F.log 5M", "/l/a.%F.log"),
+        ("|$exec 'rotatelogs' /l/a 86400", "/l/a.%s"),
+        ("|rotatelogs -L /l/now /l/a.log 60", "/l/a.log.%s"),
+        ("|rotatelogs -te /l/a.log 60", "/l/a.log"),
+        ("|rotatelogs -n5 -L/l/now /l/a.log 60", "/l/now"),
+        ("|/usr/bin/cronolog -S /l/now /l/%Y/%m/a.log", "/l/%Y/%m/a.log"),
+        ("|/usr/bin/svlogd -b 4096 /l/a/", "/l/a/current"),
+        ("|multilog s1000000 n10 /l/a", "/l/a/current"),
+    ],
+)
+def test_what_a_program_writes_that_a_log_is_piped_into(command: str, path: str) -> None:
+    (log,) = of_apache(f'CustomLog "{command}" CLF').logs.values()
+    assert (log.path, log.is_dated) == (path, "%" in path)
+
+
+def test_a_name_is_that_of_the_host() -> None:
+    """As directories are called."""
+    for written in ("shop", "shop:443", "https://shop:443", "https://shop"):
+        host = f"<VirtualHost *>\nServerName {written}\nCustomLog l CLF\n</VirtualHost>"
+        assert of_apache(host).logs["/c/l"].served == ("shop",), written
 
 
 def test_the_main_server_counts_where_no_virtual_host_takes_all() -> None:
