@@ -244,7 +244,7 @@ def check_a_table_to_come(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         opened(path)
 
 
-def wants_all_tables(_: int) -> set[str]:
+def wants_all_tables(_: int) -> frozenset[str]:
     return schema.tables(len(schema.STEPS))
 
 
