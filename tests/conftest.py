@@ -77,5 +77,6 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> "Week":
         (place / "truth").write_bytes(pickle.dumps(live(place / "ledger.db").batches))
 
     made = once(tmp_path_factory, "week", build)
-    path = shutil.copy(made / "ledger.db", tmp_path_factory.mktemp("copy"))
+    path = tmp_path_factory.mktemp("copy") / "ledger.db"
+    shutil.copy(made / "ledger.db", path)
     return Week(path, pickle.loads((made / "truth").read_bytes()))  # noqa: S301 - our own

@@ -115,7 +115,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=min(40, settings().max_examples))
 @given(steps=STEPS)
 @example(steps=EXAMPLE)
 @example(steps=SPANS)

@@ -259,12 +259,12 @@ def a_restarted_gmond_has_all_within_a_minute(make: Make, settings: GangliaConfi
     """A gmond that was restarted between two packets, unseen, has all again within a minute."""
     site = Site(make, settings)
     for _ in range(1 + 3 * MINUTE // settings.interval):
-        site.window(many(100))
+        site.window(many(40))
     site.gmond.restart()
     restarted = site.now
     while site.now + settings.interval <= restarted + MINUTE:
-        site.window(many(100))
-    assert len(site.shown()) == 202
+        site.window(many(40))
+    assert len(site.shown()) == 82
 
 
 class Once(Announcements):  # a metric is announced when it is new
