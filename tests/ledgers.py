@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from qps_service.ledger import database, retention, schema
 from qps_service.ledger.database import Database, LedgerError
@@ -27,7 +26,6 @@ from qps_service.values.latency import NO_LATENCY, Latency, LatencyKey
 from qps_service.values.positions import Identity, Position
 from tests.durations import MILLI
 from tests.durations import told as durations_told
-from tests.promised import Patches
 from tests.samples import load, sample_of
 
 SECOND = 10**9
@@ -274,8 +272,8 @@ def _die_in_a_step(path: Path, statement: int, take: Callable[[sqlite3.Connectio
         take(connection, version)
         connection.set_trace_callback(None)
 
-    with patch.object(database, "advance", take_some):
-        opened(path).close()
+    vars(database)["advance"] = take_some  # for the rest of this process
+    opened(path).close()
 
 
 _HOW_TO_TAKE_STEPS = {"at once": schema.advance, "each by itself": take_each_by_itself}
@@ -365,9 +363,9 @@ if __name__ == "__main__":
     _ACTIONS[sys.argv[1]](*sys.argv[2:])
 
 
-def merged_otherwise(table: str, adding: str) -> Patches:
-    """A twin of what merges windows: rows of this table are added so."""
+def merged_otherwise(table: str, adding: str) -> tuple[object, str, object]:
+    """What makes a twin of what merges windows: rows of this table are added so."""
     merged = tuple(
         (name, columns, adding if name == table else right) for name, columns, right in retention._MERGED
     )
-    return Patches((retention, "_MERGED", merged))
+    return retention, "_MERGED", merged

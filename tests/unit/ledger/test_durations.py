@@ -308,7 +308,7 @@ test_promise, test_twin = promises(
     *(
         Promise(
             *(check_merged, None),
-            {"not merged": merged_otherwise("latency", "ON CONFLICT DO NOTHING")},
+            {"not merged": Patches(merged_otherwise("latency", "ON CONFLICT DO NOTHING"))},
             label=label,
             length=length,
         )
