@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests.built import once
-
 if TYPE_CHECKING:
     from tests.unit.looking.week import Week
 
@@ -71,6 +69,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def week(tmp_path_factory: pytest.TempPathFactory) -> "Week":
     """A ledger of a week, and the truth about it; each process that runs tests has its own copy."""
+    from tests.built import once
     from tests.unit.looking.week import Week, live
 
     def build(place: Path) -> None:
