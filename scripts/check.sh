@@ -14,7 +14,7 @@ source scripts/caches.sh
 
 if [[ ${1:-} == fast ]]; then
     shift
-    export FUZZ_EXAMPLES=200 # of lines for all scanners: a fifth
+    export FUZZ_EXAMPLES=100 # of lines for all scanners: a tenth
     what=(-m 'not twin and not build and not real_time' --hypothesis-profile quick tests/unit)
 else
     what=(-m 'not real_time' tests/unit tests/project tests/model)

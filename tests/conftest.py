@@ -6,6 +6,8 @@ developers' machines and for campaigns: a check of the same tree must not pass o
 """
 
 import os
+import pickle
+import shutil
 import signal
 from collections.abc import Sequence
 from functools import cache
@@ -66,7 +68,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def week(tmp_path_factory: pytest.TempPathFactory) -> "Week":
-    """A ledger of a week, and the truth about it."""
-    from tests.unit.looking.week import live
+    """A ledger of a week, and the truth about it; each process that runs tests has its own copy."""
+    from tests.built import once
+    from tests.unit.looking.week import Week, live
 
-    return live(tmp_path_factory.mktemp("week") / "ledger.db")
+    def build(place: Path) -> None:
+        (place / "truth").write_bytes(pickle.dumps(live(place / "ledger.db").batches))
+
+    made = once(tmp_path_factory, "week", build)
+    path = tmp_path_factory.mktemp("copy") / "ledger.db"
+    shutil.copy(made / "ledger.db", path)
+    return Week(path, pickle.loads((made / "truth").read_bytes()))  # noqa: S301 - our own

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from qps_service.ledger import database, retention, schema
 from qps_service.ledger.database import Database, LedgerError
@@ -27,7 +26,7 @@ from qps_service.values.latency import NO_LATENCY, Latency, LatencyKey
 from qps_service.values.positions import Identity, Position
 from tests.durations import MILLI
 from tests.durations import told as durations_told
-from tests.promised import Patches
+from tests.samples import load, sample_of
 
 SECOND = 10**9
 EPOCH = 1_790_000_000 * SECOND  # Unix nanoseconds where CLOCK_BOOTTIME is 0
@@ -245,23 +244,36 @@ def _die(path: str, lines: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _die_in_a_step(path: str, statement: str, how: str) -> None:
-    """Open a ledger of an older schema, and be killed before this statement of the steps."""
+def _die_in_each_step(directory: str, how: str) -> None:
+    """Forks: where each was killed stays under the number of the statement, the last of them came through."""
     take = _HOW_TO_TAKE_STEPS[how]
+    for number in itertools.count():
+        load(sample_of(1), place := Path(directory, str(number)))
+        if not (child := os.fork()):
+            _die_in_a_step(place, number, take)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert status in (0, signal.SIGKILL)
+        if not status:
+            return
+
+
+def _die_in_a_step(path: Path, statement: int, take: Callable[[sqlite3.Connection, int], None]) -> None:
+    """Open a ledger of an older schema, and be killed before this statement of the steps."""
 
     def take_some(connection: sqlite3.Connection, version: int) -> None:
         statements = itertools.count()
 
         def watch(_: str) -> None:
-            if next(statements) == int(statement):
+            if next(statements) == statement:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         connection.set_trace_callback(watch)
         take(connection, version)
         connection.set_trace_callback(None)
 
-    with patch.object(database, "advance", take_some):
-        opened(Path(path)).close()
+    vars(database)["advance"] = take_some  # for the rest of this process
+    opened(path).close()
 
 
 _HOW_TO_TAKE_STEPS = {"at once": schema.advance, "each by itself": take_each_by_itself}
@@ -315,12 +327,13 @@ def die(path: Path, lines: int) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
-def die_in_a_step(path: Path, statement: int, how: str) -> bool:
-    """A process takes the steps that a ledger lacks, and is killed before this statement of them; False if
-    there are not so many."""
-    process = subprocess.run([*_COMMAND, "die_in_a_step", path, str(statement), how], cwd=ROOT)
-    assert process.returncode in (0, -signal.SIGKILL)
-    return process.returncode != 0
+def die_in_each_step(directory: Path, how: str) -> list[Path]:
+    """Processes take the steps that a ledger of the first schema lacks, each killed before another statement
+    of them: their ledgers, and last the one of the process that came through."""
+    subprocess.run([*_COMMAND, "die_in_each_step", directory, how], cwd=ROOT, check=True)
+    return [
+        directory / str(number) for number in range(sum(each.name.isdigit() for each in directory.iterdir()))
+    ]
 
 
 def requests_seen_by_nobody(path: Path) -> int | str:
@@ -344,15 +357,15 @@ if __name__ == "__main__":
         "lock": _lock,
         "write": _write,
         "die": _die,
-        "die_in_a_step": _die_in_a_step,
+        "die_in_each_step": _die_in_each_step,
         "look": _look,
     }
     _ACTIONS[sys.argv[1]](*sys.argv[2:])
 
 
-def merged_otherwise(table: str, adding: str) -> Patches:
-    """A twin of what merges windows: rows of this table are added so."""
+def merged_otherwise(table: str, adding: str) -> tuple[object, str, object]:
+    """What makes a twin of what merges windows: rows of this table are added so."""
     merged = tuple(
         (name, columns, adding if name == table else right) for name, columns, right in retention._MERGED
     )
-    return Patches((retention, "_MERGED", merged))
+    return retention, "_MERGED", merged

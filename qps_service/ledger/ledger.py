@@ -24,6 +24,7 @@ from qps_service.ledger.rows import (
     add_classes,
     add_counts,
     add_events,
+    add_keys,
     add_latencies,
     add_losses,
     add_rejects,
@@ -232,6 +233,8 @@ class Ledger:
             add_events(writing, entry.events, self._clock(writing, entry))
 
     def _add_log(self, writing: sqlite3.Connection, entry: Entry, passed: int) -> int:
+        """The log's number, and keys for all that the entry has."""
+        add_keys(writing, entry.counts, entry.latencies)
         numbers = [position.number for position in (*entry.held, *entry.retired)]
         if entry.was:
             writing.execute(

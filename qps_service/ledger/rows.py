@@ -5,7 +5,7 @@ What came from a log or the file system may be no UTF-8: it is written as bytes.
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from qps_service.ledger.durations import decode, encode
@@ -44,12 +44,20 @@ _SAID = ", ".join(f"excluded.{column}" for column in _PLACE.split(", "))
 _IGNORED = f"{_IDENTITY}, changed, size, modified, digest"
 
 
-def add_counts(writing: sqlite3.Connection, table: str, owner: int, counts: Mapping[Key, Counts]) -> None:
-    """Add to `total` of a log, or to `count` of a period."""
+def add_keys(writing: sqlite3.Connection, counts: Iterable[Key], latencies: Iterable[LatencyKey]) -> None:
+    """Know what counts and durations stand under, before these are added."""
     writing.executemany(
         "INSERT OR IGNORE INTO key (method, route, status, shown_method, shown_route) VALUES (?, ?, ?, ?, ?)",
         ((*key, show(key.method), show(key.route)) for key in counts),
     )
+    writing.executemany(
+        "INSERT OR IGNORE INTO latency_key (route, class, shown_route) VALUES (?, ?, ?)",
+        ((*key, show(key.route)) for key in latencies),
+    )
+
+
+def add_counts(writing: sqlite3.Connection, table: str, owner: int, counts: Mapping[Key, Counts]) -> None:
+    """Add to `total` of a log, or to `count` of a period."""
     writing.executemany(
         f"INSERT INTO {table} SELECT ?, id, ?, ? FROM key "  # noqa: S608 - the name is our own
         f"WHERE method = ? AND route = ? AND status = ? {ADD_COUNTS}",
@@ -74,10 +82,6 @@ def add_latencies(
     writing: sqlite3.Connection, table: str, owner: int, latencies: Mapping[LatencyKey, Latency]
 ) -> None:
     """Add to `total_latency` of a log, or to `latency` of a period."""
-    writing.executemany(
-        "INSERT OR IGNORE INTO latency_key (route, class, shown_route) VALUES (?, ?, ?)",
-        ((*key, show(key.route)) for key in latencies),
-    )
     writing.executemany(
         f"INSERT INTO {table} SELECT ?, id, ? FROM latency_key "  # noqa: S608 - the name is our own
         f"WHERE route = ? AND class = ? {ADD_DURATIONS}",

@@ -20,6 +20,7 @@ changes; CONTRIBUTING tells how to add one.
 """
 
 import sqlite3
+from functools import cache
 
 APPLICATION_ID = 0x51505352  # "QPSR", as file(1) may show it
 
@@ -269,12 +270,17 @@ def advance(writing: sqlite3.Connection, version: int) -> None:
     )
 
 
-def tables(version: int) -> set[str]:
+def tables(version: int) -> frozenset[str]:
     """The tables that a ledger of this version has."""
+    return _tables_by(STEPS[:version])
+
+
+@cache
+def _tables_by(steps: tuple[str, ...]) -> frozenset[str]:
     model = sqlite3.connect(":memory:")
     try:
-        model.executescript("".join(STEPS[:version]))
-        return set(tables_of(model))
+        model.executescript("".join(steps))
+        return frozenset(tables_of(model))
     finally:
         model.close()
 

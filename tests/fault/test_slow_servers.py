@@ -24,6 +24,7 @@ from qps_service.cli import main
 from tests.durations import MICRO, MILLI, QUANTILES, quantile
 from tests.fault.program import GUARD, free_port
 from tests.fault.servers import IS_ROOT, SERVERS, serving
+from tests.fault.web_servers import APACHE_HEAD, NGINX_HEAD
 from tests.promised import Promise, promises
 
 pytestmark = [pytest.mark.real_time, pytest.mark.xdist_group("slow servers")]
@@ -32,12 +33,9 @@ WAITS = {"/fast": [0], "/mixed": [0, 2, 30], "/slow": [20, 40, 80]}  # milliseco
 REQUESTS = 60  # to each route
 CLIENTS = 8
 
-NGINX = """
-worker_processes 1; daemon off; pid nginx.pid; {user}
-events {{ }}
-http {{
-    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+NGINX = (
+    NGINX_HEAD
+    + """
     log_format timed '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
                      '"$http_referer" "$http_user_agent" $request_time';
     access_log access.log timed;
@@ -47,23 +45,15 @@ http {{
     }}
 }}
 """
-APACHE = """
-ServerRoot {root}
-ServerName shop.example
-Listen 127.0.0.1:{port}
-PidFile apache.pid
-Mutex sem
-ErrorLog error.log
-{user}
-LoadModule mpm_event_module {modules}/mod_mpm_event.so
-LoadModule authz_core_module {modules}/mod_authz_core.so
-LoadModule proxy_module {modules}/mod_proxy.so
-LoadModule proxy_http_module {modules}/mod_proxy_http.so
-StartServers 1
+)
+APACHE = (
+    APACHE_HEAD
+    + """
 LogFormat "%h %l %u %t \\"%r\\" %>s %O \\"%{{Referer}}i\\" \\"%{{User-Agent}}i\\" %D" timed
 CustomLog access.log timed
 ProxyPass / http://127.0.0.1:{backend}/
 """
+)
 
 
 class Server(NamedTuple):

@@ -16,12 +16,31 @@ from tests.fault.web_requests import ASKS, NOTHING, Ask, receive
 
 PYTHON = Path(sys.executable).parent
 
-NGINX = """
+# What each configuration of them begins with.
+NGINX_HEAD = """
 worker_processes 1; daemon off; pid nginx.pid; {user}
 events {{ }}
 http {{
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+"""
+APACHE_HEAD = """
+ServerRoot {root}
+ServerName shop.example
+Listen 127.0.0.1:{port}
+PidFile apache.pid
+Mutex sem
+ErrorLog error.log
+{user}
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule proxy_module {modules}/mod_proxy.so
+LoadModule proxy_http_module {modules}/mod_proxy_http.so
+StartServers 1
+"""
+NGINX = (
+    NGINX_HEAD
+    + """
     client_header_timeout 500ms;
     client_max_body_size 64k;
     # That of nginx.org's packages.
@@ -62,21 +81,12 @@ http {{
     }}
 }}
 """
-APACHE = """
-ServerRoot {root}
-ServerName shop.example
-Listen 127.0.0.1:{port}
-PidFile apache.pid
-Mutex sem
-ErrorLog error.log
-{user}
-LoadModule mpm_event_module {modules}/mod_mpm_event.so
-LoadModule authz_core_module {modules}/mod_authz_core.so
+)
+APACHE = (
+    APACHE_HEAD
+    + """
 LoadModule reqtimeout_module {modules}/mod_reqtimeout.so
 LoadModule rewrite_module {modules}/mod_rewrite.so
-LoadModule proxy_module {modules}/mod_proxy.so
-LoadModule proxy_http_module {modules}/mod_proxy_http.so
-StartServers 1
 RequestReadTimeout header=1
 LimitRequestBody 65536
 # Those of Debian's apache2.conf.
@@ -90,6 +100,7 @@ ProxyPassMatch ^/(status-.*|broken|hold)$ http://127.0.0.1:{origin}/$1 upgrade=w
 RewriteEngine on
 RewriteRule !^/(status-|broken|hold) - [R=200,L]
 """
+)
 LIGHTTPD = """
 server.modules = ("mod_accesslog", "mod_rewrite", "mod_proxy")
 server.document-root = "{root}"

@@ -1,7 +1,6 @@
 """What several unit tests share: a scanner to test, one with small limits, a local time zone, and sockets
 that are closed in the end."""
 
-import fcntl
 import os
 import socket
 import time
@@ -21,6 +20,7 @@ from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import Scanner
 from qps_service.values.counts import Scanned
+from tests.built import once
 from tests.fuzz.building import MODULE_VARIABLE, build_extension
 
 MakeScanner = Callable[[LogFormat, int], Scanner]
@@ -53,24 +53,14 @@ def make_scanner(request: pytest.FixtureRequest) -> MakeScanner:
     return SCANNERS[request.param]
 
 
-def _built_once(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """By one of the processes that run the tests, for all of them."""
-    place = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        place = place.parent
-    with (place / "building").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        built = place / "small" / "_scan.abi3.so"
-        if not built.exists():
-            built.parent.mkdir(exist_ok=True)
-            build_extension(built.parent, "-O1")
-    return str(built)
-
-
 @pytest.fixture(scope="session")
 def small_module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     """The native scanner with limits that a few lines reach, and allocations that can be made to fail."""
-    loader = ExtensionFileLoader("_scan", os.environ.get(MODULE_VARIABLE) or _built_once(tmp_path_factory))
+    built = os.environ.get(MODULE_VARIABLE)
+    if not built:
+        place = once(tmp_path_factory, "small", lambda place: build_extension(place, "-O1"))
+        built = str(place / "_scan.abi3.so")
+    loader = ExtensionFileLoader("_scan", built)
     spec = spec_from_loader("_scan", loader)
     assert spec is not None
     module = module_from_spec(spec)

@@ -58,16 +58,19 @@ class ToyGmond:
 
 class _Reader:
     def __init__(self, packet: bytes) -> None:
-        self.rest = packet
+        self._packet, self._at = packet, 0
+
+    @property
+    def rest(self) -> bytes:
+        return self._packet[self._at :]
 
     def number(self) -> int:
-        number, self.rest = int.from_bytes(self.rest[:4]), self.rest[4:]
-        return number
+        self._at += 4
+        return int.from_bytes(self._packet[self._at - 4 : self._at])
 
     def text(self) -> str:
-        length = self.number()
-        padded = -(-length // 4) * 4
-        assert len(self.rest) >= padded
-        assert self.rest[length:padded] == bytes(padded - length)
-        text, self.rest = self.rest[:length], self.rest[padded:]
-        return text.decode("ascii")
+        begin = self._at + 4
+        end = begin + self.number()
+        self._at = end + -end % 4
+        assert self._packet[end : self._at] == bytes(self._at - end)
+        return self._packet[begin:end].decode("ascii")

@@ -13,6 +13,7 @@ XML has room for 1,023 bytes, and a packet for 1,472.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 _METADATA = (128).to_bytes(4)
@@ -50,9 +51,9 @@ def metadata(origin: Origin, metric: Metric) -> bytes:
         (
             _METADATA,
             _identity(origin, metric.name),
-            _string("double"),
+            _constant("double"),
             _string(metric.name),
-            _string(metric.units),
+            _constant(metric.units),
             *(number.to_bytes(4) for number in numbers),
             *(_string(text) for pair in extra for text in pair),
         )
@@ -61,13 +62,16 @@ def metadata(origin: Origin, metric: Metric) -> bytes:
 
 def value(origin: Origin, name: str, text: str) -> bytes:
     """The current value of a metric, as text."""
-    return _VALUE + _identity(origin, name) + _string("%s") + _string(text)
+    return _VALUE + _identity(origin, name) + _constant("%s") + _string(text)
 
 
 def _identity(origin: Origin, name: str) -> bytes:
-    return _string(origin.host) + _string(name) + origin.spoof.to_bytes(4)
+    return _constant(origin.host) + _string(name) + origin.spoof.to_bytes(4)
 
 
 def _string(text: str) -> bytes:
     raw = text.encode("ascii")
     return len(raw).to_bytes(4) + raw + bytes(-len(raw) % 4)
+
+
+_constant = lru_cache(8)(_string)  # for what is in nearly every packet

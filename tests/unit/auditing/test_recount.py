@@ -429,7 +429,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=min(60, settings().max_examples))
 @given(before=st.sampled_from([b"", b"a\n", b"a", b"x" * 600]), history=st.lists(steps, max_size=14))
 def test_any_history_balances(before: bytes, history: list[tuple[Callable[..., None], object]]) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:

@@ -216,9 +216,10 @@ def try_examples(text: str, name: str) -> None:
     lines = re.findall(r"^  (qps-reporter (?:[^|&\s]|\s(?!\s))+)", examples, re.MULTILINE)
     assert heading
     assert any(line.startswith(f"qps-reporter {name}") for line in lines)
+    parser = make_parser()
     for line in lines:
         try:
-            make_parser().parse_args(shlex.split(line)[1:])
+            parser.parse_args(shlex.split(line)[1:])
         except SystemExit:
             pytest.fail(f"{line!r} is no command line")
 

@@ -143,9 +143,9 @@ def check_a_problem_names_its_file(tmp_path: Path) -> None:
 
 
 def test_many_lines_are_no_trouble() -> None:
-    text = "".join(f"[log.a{number}]\npath = '/{number}'\n" for number in range(2000))
+    text = "".join(f"[log.a{number}]\npath = '/{number}'\n" for number in range(1000))
     file = TomlFile("x", text, {})
-    assert (file.line_of(("log", "a0")), file.line_of(("log", "a1999"))) == (1, 3999)
+    assert (file.line_of(("log", "a0")), file.line_of(("log", "a999"))) == (1, 1999)
 
 
 # --- quotes

@@ -215,11 +215,13 @@ def check_barren(trap: str) -> None:
     """What has hardly any text for its size is damaged: the way to the next text is bounded. What a tape or
     thousands of rotations leave is not."""
     pack, large = PACKERS[".gz"], TEXT * 3
-    few, many = {
-        "zeros": (bytes(15 * MIB), bytes(17 * MIB)),
-        "empty members": (pack(b"") * 3500, pack(b"") * 8000),
-        "some text": (bytes(12 * MIB) + pack(large) + bytes(12 * MIB), (bytes(12 * MIB) + pack(SMALL)) * 2),
-    }[trap]
+    match trap:
+        case "zeros":
+            few, many = bytes(15 * MIB), bytes(17 * MIB)
+        case "empty members":
+            few, many = pack(b"") * 3500, pack(b"") * 8000
+        case _:
+            few, many = bytes(12 * MIB) + pack(large) + bytes(12 * MIB), (bytes(12 * MIB) + pack(SMALL)) * 2
     files = Counting()
     for between, expected, wrong in (
         (few, SMALL + (large if trap == "some text" else b"") + SMALL, None),

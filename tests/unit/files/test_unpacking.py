@@ -30,7 +30,7 @@ Open = Callable[[Files], CompressedFile]
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """80 MiB of NULs, by `xz -9`."""
+    """68 MiB of NULs, by `xz -9`."""
     path = tmp_path_factory.mktemp("packed") / "log.xz"
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 64 * MIB}]  # likewise, and quick
     path.write_bytes(lzma.compress(bytes(TEXT), filters=filters))

@@ -60,7 +60,7 @@ FIRST = entry([1, 1, 2], rejected=1, held=(position(1, 6, 1, 2),), beside=Beside
 SECOND_ONE = entry([3], held=(position(2, 1),), retired=(position(1, 6, 1, 2),), forgotten=(1,))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=min(40, settings().max_examples))
 @given(commits=histories(), ends=st.lists(st.booleans(), min_size=6, max_size=6))
 @example(commits=[[FIRST], [SECOND_ONE]], ends=[False, False])
 def check_sums(make: MakeLedger, commits: list[list[Entry]], ends: list[bool]) -> None:

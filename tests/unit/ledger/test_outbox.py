@@ -132,7 +132,7 @@ def long_outage() -> list[Commit]:
     return commits
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=min(100, settings().max_examples))
 @given(commits=histories(), landed=st.integers(0, 5))
 @example(commits=long_outage(), landed=0)
 def check_merging(commits: list[Commit], landed: int) -> None:

@@ -115,7 +115,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=min(40, settings().max_examples))
 @given(steps=STEPS)
 @example(steps=EXAMPLE)
 @example(steps=SPANS)
@@ -364,8 +364,10 @@ DEFAULT_SIZE, DEFAULT_AGE = default_of("history.max_size"), default_of("history.
 WORK = retention._Work
 USED = retention._used
 OTHER_SUMS = {
-    "keeps the first": merged_otherwise("count", "ON CONFLICT DO NOTHING"),
-    "keeps the last": merged_otherwise("period_reject", "ON CONFLICT DO UPDATE SET lines = excluded.lines"),
+    "keeps the first": Patches(merged_otherwise("count", "ON CONFLICT DO NOTHING")),
+    "keeps the last": Patches(
+        merged_otherwise("period_reject", "ON CONFLICT DO UPDATE SET lines = excluded.lines")
+    ),
     "spans stay": Patches((retention._Work, "_drop_spans", nothing)),
     "open windows": Patches((retention, "_Work", lambda writing, last, rows: WORK(writing, last + 1, rows))),
 }

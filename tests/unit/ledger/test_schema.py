@@ -26,7 +26,7 @@ from tests.ledgers import (
     ROOT,
     SECOND,
     Keeper,
-    die_in_a_step,
+    die_in_each_step,
     entry,
     known,
     locked,
@@ -202,25 +202,21 @@ def test_the_way_back_that_the_page_prints(version: int, path: Path) -> None:
 
 def check_killed_in_a_step(how: str, path: Path) -> None:
     """Before each statement: the old schema is whole, and the next process takes the steps."""
-    statement = 0
-    while True:
-        place = path.with_name(str(statement))
-        load(sample_of(1), place)
-        before, old_shape = content(place), shape(place)
-        if not die_in_a_step(place, statement, how):
-            break
+    load(sample_of(1), path)
+    before, old_shape = content(path), shape(path)
+    *killed, last = die_in_each_step(path.parent, how)
+    for place in killed:
         # By a copy: the next process has to find it as the last one left it.
         copy = place.with_name("copy")
         for suffix in ("", "-wal"):
-            copy.with_name(f"copy{suffix}").write_bytes(place.with_name(f"{statement}{suffix}").read_bytes())
+            copy.with_name(f"copy{suffix}").write_bytes(place.with_name(f"{place.name}{suffix}").read_bytes())
         assert shape(copy) == old_shape
         assert content(copy) == before
         ledger = opened(place)
         check_what_it_tells(known(ledger))
         ledger.close()
-        statement += 1
-    assert statement > 5
-    assert version_of(place) == VERSION
+    assert len(killed) > 5
+    assert version_of(last) == VERSION
 
 
 # --- a step to come
@@ -248,7 +244,7 @@ def check_a_table_to_come(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         opened(path)
 
 
-def wants_all_tables(_: int) -> set[str]:
+def wants_all_tables(_: int) -> frozenset[str]:
     return schema.tables(len(schema.STEPS))
 
 

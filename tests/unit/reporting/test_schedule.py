@@ -24,7 +24,6 @@ def windows(grid: type[Schedule], late: Callable[[], int], until: int, step: int
     closed = []
     while times.deadline <= START + until:
         now = times.deadline + late()
-        counting.take()
         closed.append(counting.close_window(now))
         times.advance(now)
     return closed

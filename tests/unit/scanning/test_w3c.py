@@ -385,7 +385,7 @@ LINES = st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=min(40, settings().max_examples))
 @given(lines=st.lists(LINES, max_size=12), end=st.sampled_from([b"", b"#Fields: a", b"x"]))
 @example(lines=[FIELDS, row(), OTHERS, b"404 /b POST 7\n"], end=b"")
 @example(lines=[row(), FIELDS, b"\n", row()], end=b"x")

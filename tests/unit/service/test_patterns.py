@@ -413,7 +413,7 @@ def what_cannot_be_watched_is_looked_through(tmp_path: Path, monkeypatch: pytest
             raise OSError(number, os.strerror(number))
         return begin(watches, watcher, path)
 
-    def noted(files: Files, directory: str) -> list[str]:
+    def noted(files: Files, directory: str) -> Iterator[list[str]]:
         looks.append(os.path.basename(directory))
         return names(files, directory)
 
