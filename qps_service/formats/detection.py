@@ -3,7 +3,7 @@
 Lines vote: each for all formats that it fits, so that a server's own messages, blank lines and whatever else
 fits none of them have no vote. The format with the most votes is chosen, of several the more specific one. A
 line fits that counts, has all of the format, also behind the status, a status that is there, and a size that
-can be read or is `-`; one of the combined family fits by its shape alone.
+can be read or is `-`; one of the combined family fits by its shape alone, one with names by these.
 A line that fits another format is no directive of W3C: no client tells how lines are read.
 """
 
@@ -148,9 +148,10 @@ def _fits(log_format: LogFormat, line: bytes) -> bool:
         return False
     if log_format.is_combined:  # nothing else has its shape, whatever stands where the size should
         return True
-    if log_format.pieces and not roles["status"]:  # fields with nothing in them are found anywhere
-        return False
-    return request.size is not None or roles.get("bytes", NOTHING) == NOTHING
+    if log_format.members:  # names tell what is what
+        return True
+    # Fields with nothing in them are found anywhere.
+    return bool(roles["status"]) and (request.size is not None or roles.get("bytes", NOTHING) == NOTHING)
 
 
 def _oddity(line: bytes, *, is_first: bool) -> str | None:

@@ -26,7 +26,7 @@ from qps_service.formats.line import (
     trim,
 )
 from qps_service.formats.named_fields import MESSAGES, counting, is_message, values_of
-from qps_service.formats.presets import Field, LogFormat
+from qps_service.formats.presets import COMBINED, PRESETS, Field, LogFormat, compile_format
 from qps_service.formats.w3c import NAME as W3C
 from qps_service.formats.w3c import rows_of, separator_of, unread
 from qps_service.values.counts import FIELDS, STATUS
@@ -117,6 +117,7 @@ _DURATION = re.compile(
     r"(?:response|request|process(?:ing)?|total|elapsed|execution)_?time)",
     re.IGNORECASE,
 )
+AGENT = 2  # behind so many fields, the referer and the agent, servers write what they like
 _WHOLE_SECONDS = "has whole seconds, which tell no percentile: write %D or %{ms}T in its place"
 
 
@@ -136,8 +137,38 @@ def why_unmeasured(log_format: LogFormat, found: Explanation) -> str | None:
             text = " ".join(log_format.text.split())
             pasted = f'format = "{text} duration=ms:{part.name}"'
             return f"nothing tells the unit of {part.name}; if it is ms, write {pasted} (or s, us, ns)"
+    if log_format.is_combined and (behind := _behind_agent(found)):
+        return behind
     if log_format.text == W3C and any(part.name.lower() == "time-taken" for part in found.parts):
         return "nothing tells the unit of time-taken: no #Software that is known, and no fields of CloudFront"
+    return None
+
+
+# What stands behind the size in a line of the family, and what of that a server writes for a duration: nobody
+# writes a fraction or a unit for anything else there.
+_BEHIND = re.compile(rb' (?:"((?:[^"\\]++|\\.)*+)"|([^" ]++))(?= |\Z)')
+_TOOK = re.compile(rb"([a-z_]++=)?([0-9]++(?:\.[0-9]++|[.0-9a-z]*+(?<=s)))")
+
+
+def _behind_agent(found: Explanation) -> str | None:
+    """What there is to say of the first duration behind the agent, and the format that measures it."""
+    pasted, place = PRESETS[COMBINED].texts[0], 0
+    for number, token in enumerate(_BEHIND.finditer(b" " + found.ignored)):
+        if token.start() != place or (number < AGENT and token[1] is None):
+            break
+        place, quote = token.end(), '"' if token[2] is None else ""
+        took = _TOOK.fullmatch(token[1] or token[2] or b"") if number >= AGENT else None
+        if took is None:
+            pasted += f" {quote}$skipped_{number}{quote}" if number >= AGENT else ""
+            continue
+        name = "duration_ms" if took[2].endswith(b"s") else "request_time"
+        rest = " $rest" if place <= len(found.ignored) else ""
+        pasted += f" {quote}{(took[1] or b'').decode()}${name}{quote}{rest}"
+        request = explain(compile_format(pasted), found.line, len(found.line)).request
+        if request is None or request.duration is None:
+            break
+        said = took[2].decode()
+        return f"nothing tells what {said} behind the agent is; if it took so long, write format = '{pasted}'"
     return None
 
 

@@ -21,6 +21,7 @@ The customary names are first those of servers, then those of loggers and of peo
 - Kong and APISIX: https://developer.konghq.com/plugins/file-log/ (`response` is an object, and
   `request.headers`);
 - the Elastic Common Schema, and OpenTelemetry: https://www.elastic.co/guide/en/ecs/current/ecs-http.html;
+  OpenTelemetry before 1.20 and Datadog (`http.target`, `http.url`, `http.status_code`);
 - Docker's registry (`http.request.uri`), and Node's pino-http (`req` and `res` are objects);
 - Echo for Go (`bytes_out`), Tomcat's JsonAccessLogValve (`statusCode`), Serilog for .NET (`StatusCode`),
   Fastly and json-logging for Python (`response_status`), Dropwizard (`contentLength`),
@@ -41,17 +42,17 @@ Candidates = Mapping[str, Sequence[str]]  # by role, the names of its members
 CANDIDATES: Candidates = {
     "method": (
         *("request.method", "RequestMethod", "request_method", "method"),
-        *("http.request.method", "req.method", "http_method"),
+        *("http.request.method", "req.method", "http.method", "http_method"),
     ),
     "route": (
         *("request.uri", "RequestPath", "request_uri", "x-envoy-origin-path", "path", "uri"),
-        *("url.original", "url.path", "http.request.uri", "req.url", "url"),
+        *("url.original", "url.path", "http.request.uri", "req.url", "http.target", "http.url", "url"),
     ),
     "request": ("request", "http_request"),
     "status": (
         *("status", "DownstreamStatus", "response_code", "status_code", "response.status"),
         *("response.status_code", "http.response.status_code", "http.response.status", "res.statusCode"),
-        *("statusCode", "StatusCode"),
+        *("http.status_code", "statusCode", "StatusCode"),
         *("response_status", "http_status", "http_status_code", "code"),
     ),
     "bytes": (

@@ -8,7 +8,8 @@ know, and any word is a value. Names are taken as they stand, with dots between:
 What is no JSON is passed over. The walk goes on behind the next comma that has a quote behind it, or at the
 next brace that closes: one behind which stands a comma, a brace, a bracket or nothing, and for the outermost
 object nothing. So where a value is no JSON it is the text up to there: an empty one, a path without quotes, a
-string with quotes that nobody escaped. What stands behind a comma is none of it.
+string with quotes that nobody escaped. What stands behind a comma is none of it, but for nginx's times of
+several upstreams without quotes: `0.001, 0.002 : 0.1`.
 
 Nothing is looked at twice. An object may be cut off anywhere: what stands before the cut counts.
 """
@@ -49,6 +50,7 @@ _PLAIN = re.compile(
 _BLANKS = re.compile(_BLANK)
 _TEXT = re.compile(_STRING, re.DOTALL)
 _WORD = re.compile(rb"[-+.0-9A-Za-z]*+")
+_UPSTREAMS = re.compile(rb"[-.0-9]++(?:(?:, | : )[-.0-9]++)++")
 _ON = re.compile(rb',(?=%b")|\}(?=%b(?:[,}\]]|\Z))' % (_BLANK, _BLANK))
 _ON_OUTMOST = re.compile(rb',(?=%b")|\}(?=%b\Z)' % (_BLANK, _BLANK))
 
@@ -131,7 +133,8 @@ class _Walk:
         if text is None:
             self._note(path, line[start + 1 :], is_cut=True)
             return
-        last = end if is_over else start + len(line[start:stop].rstrip(b" \t\r"))
+        whole = line[start:stop].rstrip(b" \t\r")
+        last = end if is_over and not (is_word and _is_list(whole)) else start + len(whole)
         if is_word:
             self._note(path, line[start:last], is_word=True, is_cut=last == len(line))
         else:
@@ -184,6 +187,11 @@ class _Walk:
         else:
             self._found[path] = text if is_word else decode(text)
             self._cut = path if is_cut else self._cut
+
+
+def _is_list(text: bytes) -> bool:
+    """Whether it is what nginx writes where it tried several upstreams: with points, unlike other numbers."""
+    return b"." in text and _UPSTREAMS.fullmatch(text) is not None
 
 
 _ESCAPE = re.compile(

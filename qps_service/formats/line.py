@@ -50,6 +50,7 @@ _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VERSION = re.compile(rb"HTTP/[0-9.]+|1\.[01]|[23]")  # hypercorn writes it without its name
 _QUERY = re.compile(rb"[?#]")
 _BLANKS = re.compile(rb"  +")
+_COLORS = re.compile(rb"(?:\x1b\[[0-9;]*+m)++")
 _STATUS = re.compile(rb"[0-9]{3}")
 _UNANSWERED = (b"", b"0", b"-", b"-1")  # for 000
 SWITCHED = 101  # the connection went on as another protocol: its time is how long it lived
@@ -155,7 +156,7 @@ def request_of(roles: Mapping[str, bytes] | None, *, keep_query: bool, keep_host
         raise Rejected(reason)
     status = status_of(roles["status"]) or 0
     if "request" in roles:
-        method, _, rest = _with_single_blanks(roles["request"]).partition(b" ")
+        method, _, rest = _with_single_blanks(_uncolored(roles["request"])).partition(b" ")
         target, _, version = rest.rpartition(b" ")
         if not _VERSION.fullmatch(version):
             target = rest
@@ -202,6 +203,12 @@ def time_of(roles: Mapping[str, bytes] | None) -> int | None:
 def _host(text: bytes) -> bytes:
     """As it stands: what a host is, the route's maker says (qps_service.counting.routes)."""
     return NOTHING if b" " in text else text or NOTHING
+
+
+def _uncolored(request: bytes) -> bytes:
+    """Without what makes it appear in colours: Werkzeug writes them for whatever is not 200, to files too."""
+    colors = _COLORS.match(request)
+    return request[colors.end() :].removesuffix(b"\x1b[0m") if colors else request
 
 
 def _with_single_blanks(text: bytes) -> bytes:

@@ -15,7 +15,7 @@ nginx passes some requests on and answers others by itself, and may log these in
 there is to say of an upstream: so Nginx Proxy Manager does. And where it tries several upstreams, the values
 of each stand in one field, with blanks between (ngx_http_upstream_module, $upstream_status). Where a format
 has such fields right before the status, both kinds of lines shift it: they are read by formats that lack
-these fields or have them twice, which stand behind as in a list.
+these fields or have them two or three times, which stand behind as in a list.
 """
 
 import re
@@ -123,12 +123,14 @@ def _without_or_with_more(log_format: LogFormat) -> Iterator[LogFormat]:
     # What stands before them is often of the upstream, too.
     for first in dict.fromkeys((start, upstreams[0])):
         yield log_format._replace(pieces=(*pieces[:first], *pieces[status:]))
-    again: tuple[Field | bytes, ...] = (Field(_AGAIN, None), b" ")
-    times = sum(_has_several(pieces[place]) for place in upstreams)
-    yield log_format._replace(pieces=(*pieces[:status], *again * times, *pieces[status:]))
+    values = sum(_has_several(pieces[place]) for place in upstreams)
+    for times in _FURTHER:
+        again: tuple[Field | bytes, ...] = (Field(_AGAIN, None), b" ") * (values * times)
+        yield log_format._replace(pieces=(*pieces[:status], *again, *pieces[status:]))
 
 
-_AGAIN = "upstream_again"  # what is told of the second upstream
+_AGAIN = "upstream_again"  # what is told of a further upstream
+_FURTHER = (1, 2)  # so many; the colon of an internal redirect (`502 : 200`) takes the room of one
 
 
 def _is_skipped(piece: Field | bytes) -> bool:

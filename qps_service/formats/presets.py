@@ -140,9 +140,9 @@ PRESETS = {
         '"curl/8.5" "84961386-6d84-929d-98bd-c5aee93b5c88" "example.org" "10.0.0.1:80"',
         "https://istio.io/latest/docs/tasks/observability/logs/access-log/",
     ),
-    # Behind the level, or whatever a logger's own format puts before the client.
+    # Behind the level, or whatever a logger's own format puts before the client; on a terminal in colours.
     "uvicorn": Preset(
-        ('$client - "$request" $status $phrase',),
+        ('$client - "$request" $status $phrase', '$client - "$request" $escape[${color}m$status $phrase'),
         "uvicorn's default",
         'INFO:     203.0.113.7:52716 - "GET /help?a HTTP/1.1" 200 OK',
         "https://github.com/encode/uvicorn/blob/master/uvicorn/logging.py",
@@ -159,18 +159,24 @@ PRESETS = {
         "https://github.com/NginxProxyManager/nginx-proxy-manager/blob/develop/docker/rootfs/etc/nginx/"
         "conf.d/include/log-proxy.conf",
     ),
-    # The time that it took is filled up with blanks.
+    # The time that it took is filled up with blanks to six digits (%6tr): those with the most come first.
     "squid": Preset(
-        ("$msec $elapsed_client_and_code/$status $bytes_sent $request_method $request_uri $rest",),
+        tuple(
+            f"$msec{' ' * blanks}$duration_ms $client_and_code/$status $bytes_sent "
+            "$request_method $request_uri $rest"
+            for blanks in range(6, 0, -1)
+        ),
         "Squid's own format; schemes and hosts go",
         "1795531808.373    124 203.0.113.7 TCP_MISS/200 512 GET http://example.org/help?a - "
         "HIER_DIRECT/192.0.2.80 text/html",
         "https://wiki.squid-cache.org/Features/LogFormat",
     ),
+    # With `log-micros` in microseconds; with `memory-report` there are more braces before the variables.
     "uwsgi": Preset(
-        (
-            "$process} [$time] $request_method $request_uri => generated $bytes_sent bytes in $elapsed "
-            "($protocol $status) $rest",
+        tuple(
+            f"$process vars in $size}} [$time] $request_method $request_uri => generated $bytes_sent bytes "
+            f"in $duration_{unit} {word}$via ($protocol $status) $rest"
+            for unit, word in (("ms", "msecs"), ("us", "micros"))
         ),
         "uWSGI's default",
         "[pid: 9|app: 0|req: 1/1] 203.0.113.7 () {40 vars in 685 bytes} [Tue Nov 24 14:50:08 2026] "

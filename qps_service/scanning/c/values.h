@@ -39,6 +39,27 @@ static inline int is_blank(uint8_t byte)
     return byte == ' ' || byte == '\t';
 }
 
+/* Whether these are times of several upstreams, as nginx writes them: with points, unlike other numbers. */
+static int are_times(const uint8_t *p, const uint8_t *end)
+{
+    int items = 0, has_point = 0;
+    for (;; items++) {
+        const uint8_t *start = p;
+        for (; p < end && (is_digit(*p) || *p == '-' || *p == '.'); p++)
+            has_point |= *p == '.';
+        if (p == start)
+            return 0;
+        if (p == end)
+            return items && has_point;
+        if (end - p > 2 && p[0] == ',' && p[1] == ' ')
+            p += 2;
+        else if (end - p > 3 && !memcmp(p, " : ", 3))
+            p += 3;
+        else
+            return 0;
+    }
+}
+
 static inline const uint8_t *skip_blanks(const uint8_t *p, const uint8_t *end)
 {
     while (p < end && is_blank(*p))
@@ -56,6 +77,30 @@ static int is_token(struct span text)
             return 0;
     }
     return text.len > 0;
+}
+
+/* Where a colour ends that begins here, as terminals know it; p if none does. */
+static inline const uint8_t *behind_color(const uint8_t *p, const uint8_t *end)
+{
+    const uint8_t *color = p + 2;
+    if (end - p < 3 || p[0] != 0x1b || p[1] != '[')
+        return p;
+    while (color < end && (is_digit(*color) || *color == ';'))
+        color++;
+    return color < end && *color == 'm' ? color + 1 : p;
+}
+
+/* A request without what makes it appear in colours. */
+static inline struct span uncolored(struct span text)
+{
+    const uint8_t *p = text.start, *end = p + text.len, *next = behind_color(p, end);
+    if (next == p)
+        return text;
+    for (; next > p; next = behind_color(p, end))
+        p = next;
+    if (end - p >= 4 && !memcmp(end - 4, "\x1b[0m", 4))
+        end -= 4;
+    return (struct span){p, (size_t)(end - p)};
 }
 
 /* `HTTP/?.?`, read as a little-endian word. */

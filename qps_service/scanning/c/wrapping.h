@@ -12,13 +12,14 @@
 
 enum { PREFIX_WORDS = 6 }; /* at most, of what syslog writes before a message */
 
-/* Of docker's object, which holds the line. */
-static uint8_t LOG_MEMBER[3 + 8] = "log";
+/* Of docker's object, and of the journal's, which hold the line. */
+static uint8_t LOG_MEMBER[3 + 8] = "log", MESSAGE_MEMBER[7 + 8] = "MESSAGE";
 static const struct program WRAPPER = {
-    .members = {{LOG_MEMBER, 3, ROUTE, 0, 0}},
-    .members_len = 1,
-    .members_by_first = {['l'] = {0, 1}},
-    .deciding = 1,
+    .members = {{LOG_MEMBER, 3, ROUTE, 0, 0}, {MESSAGE_MEMBER, 7, ROUTE, 0, 0}},
+    .members_len = 2,
+    .by_path = {0, 1},
+    .members_by_first = {['l'] = {0, 1}, ['M'] = {1, 2}},
+    .deciding = 3,
 };
 
 /* Behind a text that may be there. */
@@ -45,12 +46,26 @@ static const uint8_t *behind_nuls(const uint8_t *p, const uint8_t *end)
     return p > start ? p : NULL;
 }
 
+/* Behind a text that has a digit for each 0 of the shape; NULL if it has another. */
+static const uint8_t *behind_shape(const uint8_t *p, const uint8_t *end, const char *shape)
+{
+    for (; *shape; shape++, p++)
+        if (p == end || (*shape == '0' ? !is_digit(*p) : *p != (uint8_t)*shape))
+            return NULL;
+    return p;
+}
+
+static const uint8_t *behind_stamp(const uint8_t *p, const uint8_t *end)
+{
+    p = behind_shape(p, end, "0000-00-00T00:00:00.000000000");
+    return p ? behind_word(p, end) : NULL;
+}
+
 static const uint8_t *behind_cri(const uint8_t *p, const uint8_t *end)
 {
-    static const char shape[] = "0000-00-00T";
-    for (const char *each = shape; *each; each++, p++)
-        if (p == end || (*each == '0' ? !is_digit(*p) : *p != *each))
-            return NULL;
+    p = behind_shape(p, end, "0000-00-00T");
+    if (!p)
+        return NULL;
     while (p < end && *p != ' ')
         p++;
     const uint8_t *stream = behind(p, end, " stdout ");
@@ -62,17 +77,10 @@ static const uint8_t *behind_cri(const uint8_t *p, const uint8_t *end)
 
 static const uint8_t *behind_compose(const uint8_t *p, const uint8_t *end)
 {
-    const uint8_t *color = behind(p, end, "\x1b[");
-    if (color > p) {
-        while (color < end && (is_digit(*color) || *color == ';'))
-            color++;
-        p = behind(color, end, "m");
-        if (p == color)
-            return NULL;
-    }
+    p = behind_color(p, end);
     if (p == end || !(is_digit(*p) || is_letter(*p)))
         return NULL;
-    while (p < end && (is_word_byte(*p) || *p == '_') && *p != '+')
+    while (p < end && (is_word_byte(*p) || *p == '_' || *p == '@') && *p != '+')
         p++;
     const uint8_t *blanks = p;
     while (p < end && *p == ' ')
@@ -80,7 +88,28 @@ static const uint8_t *behind_compose(const uint8_t *p, const uint8_t *end)
     if (p == blanks || p == end || *p != '|')
         return NULL;
     p = behind(p + 1, end, "\x1b[0m");
-    return p < end && *p == ' ' ? behind(p + 1, end, "\x1b[0m") : NULL;
+    if (p == end || *p != ' ')
+        return NULL;
+    p = behind(p + 1, end, "\x1b[0m");
+    const uint8_t *stamp = behind_stamp(p, end);
+    return stamp ? stamp : p;
+}
+
+static const uint8_t *behind_pod(const uint8_t *p, const uint8_t *end)
+{
+    const uint8_t *name = behind(p, end, "[pod/"), *last = name;
+    while (last < end && *last != ']' && *last != ' ')
+        last++;
+    if (name == p || last == name || end - last < 2 || last[0] != ']' || last[1] != ' ')
+        return NULL;
+    const uint8_t *stamp = behind_stamp(last + 2, end);
+    return stamp ? stamp : last + 2;
+}
+
+static const uint8_t *behind_message(const uint8_t *p, const uint8_t *end)
+{
+    const uint8_t *found = behind(p, end, "MESSAGE=");
+    return found > p ? found : NULL;
 }
 
 /* RFC 5424 */
@@ -129,7 +158,8 @@ static const uint8_t *behind_tag(const uint8_t *p, const uint8_t *end)
 static const uint8_t *behind_prefix(const uint8_t *p, const uint8_t *end)
 {
     static const uint8_t *(*const prefixes[])(const uint8_t *, const uint8_t *) = {
-        behind_nuls, behind_cri, behind_compose, behind_header, behind_tag};
+        behind_nuls,  behind_cri,     behind_compose, behind_pod,
+        behind_stamp, behind_message, behind_header,  behind_tag};
     const uint8_t *found = NULL;
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes && !found; i++)
         found = prefixes[i](p, end);

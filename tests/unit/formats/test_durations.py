@@ -89,6 +89,15 @@ LINES: list[tuple[str, bytes, int | None]] = [
     ("json", b'{"RequestPath":"/","DownstreamStatus":200,"Duration":1500000}', 1500_000),
     ("json", b'{"uri":"/","status":200,"request_time":"0.012","upstream_response_time":"0.1"}', 12 * MS),
     ("json", b'{"uri":"/","status":200,"upstream_response_time":"0.1, 0.2"}', 300 * MS),
+    # Without quotes, which nginx leaves to whoever writes its log_format: never the first one alone.
+    *(
+        ("json", b'{"uri":"/","upstream_response_time":%b,"status":200}' % told, expected)
+        for told, expected in (
+            *((b"0.1, 0.2", 300 * MS), (b" 0.1, 0.2 : 0.3 ", 600 * MS), (b"0.1 : 0.2, 0.3", 600 * MS)),
+            *((b"-, 0.2", 200 * MS), (b"0.1, -", 100 * MS), (b"-, -", None), (b"0.1, 0.2.3", None)),
+            *((b"0.1,", 100 * MS), (b"0.1,0.2", 100 * MS), (b"0.1, x", 100 * MS)),
+        )
+    ),
     ("json", b'{"uri":"/","status":200,"latency_ms":7}', 7 * MS),
     ("json", b'{"uri":"/","status":200,"duration":7}', None),
     ("json duration=ms:took", b'{"uri":"/","status":200,"took":7,"request_time":5}', 7 * MS),
@@ -103,6 +112,14 @@ LINES: list[tuple[str, bytes, int | None]] = [
     ("alb", PRESETS["alb"].example.encode(), 48 * MS),
     ("elb", PRESETS["elb"].example.encode(), 1_048_000),
     ("s3", PRESETS["s3"].example.encode(), 7 * MS),
+    # Squid fills up six digits.
+    *(
+        ("squid", PRESETS["squid"].example.replace("   124", f"{took:6}").encode(), took * MS)
+        for took in (0, 7, 10, 999, 1234, 12345, 999_999, 86_400_000)
+    ),
+    ("uwsgi", PRESETS["uwsgi"].example.encode(), 2 * MS),
+    ("uwsgi", PRESETS["uwsgi"].example.replace("2 msecs", "2 micros").encode(), 2000),
+    ("uwsgi", PRESETS["uwsgi"].example.replace("2 msecs", "2 msecs via sendfile()").encode(), 2 * MS),
 ]
 
 

@@ -66,6 +66,27 @@ def test_a_line_that_counts(capsys: Captured) -> None:
             "counts as - /a 101, bytes unknown\nnot measured: the connection lived on as another protocol\n",
         ),
         ("$uri $status $duration_ms", "/a 200 -", "bytes unknown\nnot measured: that is no duration\n"),
+        # What stands behind the agent of a combined line.
+        *(
+            (
+                "combined",
+                f'{COMMON} "-" "x \\"" {behind}',
+                f"nothing tells what {value} behind the agent is; if it took so long, write format = "
+                f"'{SPELLED} {names}'\n",
+            )
+            for behind, value, names in (
+                ("0.012", "0.012", "$request_time"),
+                ("0.012 0.011 .", "0.012", "$request_time $rest"),
+                ('"192.0.2.1, 192.0.2.2" "0.012"', "0.012", '"$skipped_2" "$request_time"'),
+                ('rt=0.012 urt="0.011"', "0.012", "rt=$request_time $rest"),
+                ("82 0.004 [web] 200", "0.004", "$skipped_2 $request_time $rest"),
+                ('17 "web" "http://h" 3ms', "3ms", '$skipped_2 "$skipped_3" "$skipped_4" $duration_ms'),
+            )
+        ),
+        *(
+            ("combined", f"{COMMON}{behind}", "counts as GET /a 200, 512 bytes, at 2026-11-24 13:50:08 UTC\n")
+            for behind in ("", ' "-" "x" 311 402', " 0.5", ' 7 "-" "x" 0.5', ' "0.5" "0.5"', ' "-" "x 0.5')
+        ),
     ],
 )
 def test_how_long_a_request_took_or_why_nobody_knows(

@@ -115,8 +115,8 @@ test_refuses_and_names_the_place = refused(
             'json status=▸"a"',
         ],
         "expected UTF-8": ["json status=▸\udcff"],
-        "expected 127 members at most, got 129": ["json duration=ms:d host=h" + " time=t" * 79 + "▸"],
-        "expected 122 members at most, got 124": ["json host=h" + " time=t" * 49 + "▸"],
+        "expected 127 members at most, got 129": ["json duration=ms:d host=h" + " time=t" * 75 + "▸"],
+        "expected 122 members at most, got 124": ["json host=h" + " time=t" * 45 + "▸"],
     }
 )
 

@@ -88,6 +88,7 @@ LOGS: dict[str, dict[str, str]] = {
         '2026-11-24 14:50:08 INFO:     192.0.2.7:1 - "GET /a?b HTTP/1.1" 404 Not Found': "GET /a 404 -",
         'INFO:     [2001:db8::1]:1 - "GET /a"b HTTP/1.1" 299 ': 'GET /a"b 299 -',
         '      INFO   192.0.2.7:1 - "WebSocket /ws" 403': "WebSocket /ws 403 -",
+        '\x1b[32mINFO\x1b[0m: ::1:7 - "\x1b[1mGET /a HTTP/1.1\x1b[0m" \x1b[91m500 No\x1b[0m': "GET /a 500 -",
     },
     "nginx-proxy-manager": {
         f'{NPM}- 200 200 - GET https example.org "/a?b" {BEHIND}': "GET /a 200 5",
@@ -97,6 +98,8 @@ LOGS: dict[str, dict[str, str]] = {
         f'{NPM}400 - - http localhost "-" {BEHIND}': "- - 400 5",
         f'{NPM}- - 400 - - http localhost "-" {BEHIND}': "- - 400 5",
         f'{NPM}- 502, 200 200 - GET https example.org "/c" {BEHIND}': "GET /c 200 5",
+        f'{NPM}- 502, 504, 200 200 - GET https example.org "/c" {BEHIND}': "GET /c 200 5",
+        f'{NPM}- 200 : 304 304 - GET https example.org "/d" {BEHIND}': "GET /d 304 5",
         f'{NPM}301 - GET http 2001:db8::1 "/\\x22" {BEHIND}': "GET /\\x22 301 5",
     },
     "squid": {
@@ -115,6 +118,8 @@ LOGS: dict[str, dict[str, str]] = {
     "uwsgi": {
         f"{UWSGI}GET /a?b => generated 512 bytes in 2 msecs (HTTP/1.1 200) 2 headers in 79": "GET /a 200 512",
         f"{UWSGI}POST /a/b => generated 0 bytes in 2314 micros (HTTP/1.0 302) 4 headers": "POST /a/b 302 0",
+        f"{{address space usage: 3541 bytes/3MB}} {{rss usage: 288 bytes/2MB}} {UWSGI}GET /a => generated 5 "
+        "bytes in 2 msecs via offload() (HTTP/1.1 200) 2 headers": "GET /a 200 5",
     },
     "django": {
         '[24/Nov/2026 14:50:08] "GET /a?b HTTP/1.1" 200 512': "GET /a 200 512",
@@ -230,6 +235,7 @@ test_promise, test_twin = promises(
             "fields of an upstream must be there": Patches(
                 (nginx, "_without_or_with_more", lambda log_format: ())
             ),
+            "there are two upstreams at most": Patches((nginx, "_FURTHER", (1,))),
             "each upstream has one value": Patches((nginx, "_has_several", lambda piece: False)),
             "a field that is not the upstream's stays": Patches(
                 (nginx, "_is_skipped", lambda piece: piece in [("upstream_status", None)])

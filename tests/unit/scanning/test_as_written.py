@@ -81,6 +81,8 @@ ODD_JSON = [
         b'{"method":"GET","uri":"/a","status":200',
         b'{"uri":"/a","status":200,"method":"GET',
     ),
+    # A list has no points but in nginx's times: none of it stands behind a comma.
+    ("json", b'{"uri":"/a","status":502, 200,"size":5, 6,"x":1}', (b"-", b"/a", 502, 5)),
     # What decides is no JSON.
     ("json", b'{"method": GET, "uri": /a?b={c},d, "status":"200"}', UNSIZED),
     ("json", b'{"method":"GET","uri":"/a"b","c","status":200}', (b"GET", b'/a"b', 200, None)),
@@ -145,6 +147,9 @@ NAMES = [
         b'{"@timestamp":"2026-11-24T10:00:00Z","method":"GET","url":"/a","status_code":200,"content_length":5}',
         b'{"date":1795514400.5,"host":"192.0.2.1","user":"-","method":"GET","path":"/a","code":"200","size":"5"}',
         b'{"http_method":"GET","http_request":"/a","http_status_code":200,"response_size":5}',
+        # OpenTelemetry before 1.20, Datadog
+        b'{"http.method":"GET","http.target":"/a?b","http.status_code":200,"size":5}',
+        b'{"http":{"method":"GET","url":"/a","status_code":200},"duration":7,"size":5}',
         b'{"http_request":"GET /a HTTP/1.1","http_status":"200","bytes":5}',
         b'{"request": {"uri":"\\/a","method":"GET"}, "response": {"status_code": 200, "size":5}}',
         # Apache's, as many have it: `request` is %U
@@ -163,6 +168,7 @@ NAMES = [
 ]
 
 CRI = b"2026-11-24T11:00:00.493035218+01:00 stdout F "
+STAMP = b"2026-11-24T10:00:00.123456789Z "  # docker logs -t
 PREFIXES = (
     CRI,
     b"2026-11-24T10:00:00Z stderr P ",
@@ -170,6 +176,13 @@ PREFIXES = (
     b"\x1b[36mweb-1  | \x1b[0m",
     b"\x1b[36;1mweb_1  |\x1b[0m ",
     b"my.web_1 | ",
+    b"web.1.x7k2@node    | ",
+    STAMP,
+    b"2026-11-24T10:00:00.123456789+01:00 ",
+    b"web-1  | " + STAMP,
+    b"[pod/web-5d7/nginx] ",
+    b"[pod/web-5d7/nginx] " + STAMP,
+    b"MESSAGE=",
     b"<190>Nov 24 10:00:00 lb nginx: ",
     b"Nov  4 10:00:00 lb haproxy[1234]: ",
     b"2026-11-24T10:00:00+0000 host nginx[7]:   ",
@@ -202,15 +215,20 @@ INNER = (
 )
 
 
+def escaped(text: bytes) -> bytes:
+    return text.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\t", b"\\t")
+
+
 def in_docker(text: bytes, end: bytes = b"\\n") -> bytes:
     """As its json-file has it, by jsonlog.go."""
-    escaped = text.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\t", b"\\t")
-    return b'{"log":"%b%b","stream":"stdout","time":"2026-11-24T10:00:00.123456789Z"}' % (escaped, end)
+    return b'{"log":"%b%b","stream":"stdout","time":"2026-11-24T10:00:00.123456789Z"}' % (escaped(text), end)
 
 
 AROUND: list[Row] = [
     *((text, prefix + each, A) for text, each in TEXTS for prefix in PREFIXES),
     *((text, in_docker(each), A) for text, each in INNER),
+    *((text, b'{"_PID":"7","MESSAGE":"%b","PRIORITY":"6"}' % escaped(each), A) for text, each in INNER),
+    ("combined", b'{"MESSAGE":"odd","log":"%b"}' % escaped(COMBINED), A),
     ("json", CONSOLE + b"{%b}" % OK, A),
     ("json", b"{%b}" % OK + b" " + CRI, A),
     ("combined", in_docker(COMBINED, b"\\r\\n"), A),
@@ -247,6 +265,9 @@ AROUND: list[Row] = [
                 b"web-1  |x",
                 b"web-1| ",
                 b"-web | ",
+                b"2026-11-24T10:00:00.123456Z ",
+                STAMP[:-2],
+                b"MESSAGE: ",
                 b"\x1b[36web | ",
                 b"<1>",
             )
@@ -255,9 +276,11 @@ AROUND: list[Row] = [
             odd + TEXTS[0][1]
             for odd in (b"2026-11-24 stdout F ", b"2026-11-24T1 stdin F ", b"2026-11-24T1 stdout X ")
         ),
+        *(STAMP[:length] for length in range(1, len(STAMP), 3)),
         *(CRI[:length] for length in range(1, len(CRI) + 1, 3)),
         *(PREFIXES[-2][:length] for length in range(1, len(PREFIXES[-2]), 3)),
     ),
+    *rows(NPM, "status", *(odd + TEXTS[0][1] for odd in (b"[pod/] ", b"[pod/a b] ", b"[pod] "))),
 ]
 
 OWN = "ltsv route=path status=code bytes=sent"
@@ -400,7 +423,8 @@ TWINS = {
     "around": {
         "nothing is taken off": Patches((line, "unwrap", lambda written: None)),
         "a field takes docker's object": Patches((pure, "begins_with_field", lambda pieces: False)),
-        "docker's stream is the line": Patches((wrapping, "MEMBER", b"stream")),
+        "docker's stream is the line": Patches((wrapping, "MEMBERS", (b"stream", *wrapping.MEMBERS[1:]))),
+        "the journal's object is not known": Patches((wrapping, "MEMBERS", wrapping.MEMBERS[:1])),
         "an object begins anywhere": Patches((wrapping, "_OBJECT", re.compile(rb'[^{]*\{"'))),
         **{
             f"without prefix {number}": Patches(

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from qps_service.formats import combined, timestamps
+from qps_service.formats import line as reference
 from qps_service.formats.presets import ALIASES, compile_format
 from qps_service.scanning import _scan, pure
 from qps_service.scanning.native import NativeScanner
@@ -77,6 +78,13 @@ SERVERS: dict[str, tuple[bytes, Expected]] = {
         A_5,
     ),
     "Werkzeug": (b"INFO:werkzeug:192.0.2.1 - - [24/Nov/2026 10:00:00] R 200 -", (*A_5[:3], None, TEN)),
+    **{
+        f"Werkzeug in colours {color!r}": (
+            b'192.0.2.1 - - [24/Nov/2026 10:00:00] "%bGET  /a HTTP/1.1\x1b[0m" 404 5' % color,
+            (b"GET", b"/a", 404, 5, TEN),
+        )
+        for color in (b"\x1b[33m", b"\x1b[1m\x1b[31m", b"\x1b[1;31m")
+    },
     "Django's runserver": (b"[24/Nov/2026 10:00:00] R 200 5", A_5),
     "Python's http.server": (b"192.0.2.1 - - [24/Nov/2026 10:00:00] R 200 -", (*A_5[:3], None, TEN)),
     "Kong": (b'192.0.2.1 - - T R 200 5 "-" "x" kong_request_id: "7c1e"', A_5),
@@ -155,6 +163,18 @@ SHAPES: dict[str, tuple[bytes, Expected | str]] = {
         (b"-", b"-", 408, None, TEN),
     ),
     "TLS to a plain port": (rb'192.0.2.1 - - T "\x16\x03\x01" 400 5', (b"-", b"-", 400, 5, TEN)),
+    **{
+        f"no colour {text!r}": (b'192.0.2.1 - - T "%b" 400 5' % text, (*each, 400, 5, TEN))
+        for text, each in {
+            b"\x1b[33": (b"-", b"-"),
+            b"\x1b[33m": (b"-", b"-"),
+            b"\x1b[33m\x1b[0m": (b"-", b"-"),
+            b"\x1b[33GET /a\x1b[0m": (b"-", b"-"),
+            b"\x1b33mGET /a": (b"-", b"-"),
+            b"\x1b[33mGET /a": (b"GET", b"/a"),
+            b"GET /a\x1b[0m": (b"GET", b"/a\x1b[0m"),
+        }.items()
+    },
     "an empty request": (b'192.0.2.1 - - T "" 400 5', (b"-", b"-", 400, 5, TEN)),
     "two that look so": (b'192.0.2.1 [x]  "PUT /b" 201 [y] "GET /a" 200 5', (b"PUT", b"/b", 201, None, None)),
     # Times that nobody can read.
@@ -303,6 +323,7 @@ def strict(opening: bytes = combined._OPEN, closing: bytes = combined._ANY) -> P
 
 ANSWERED = combined._ANSWERED
 SERVER_TWINS = {
+    "colours are the client's": Patches((reference, "_uncolored", lambda request: request)),
     "whatever status comes first": strict(),
     "three fields before the time": strict(rb"^[^ ]+ [^ ]+ [^ ]+ " + combined._OPEN, ANSWERED),
 }

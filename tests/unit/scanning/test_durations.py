@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from qps_service.counting.aggregator import Aggregator
-from qps_service.formats import durations, line
+from qps_service.formats import durations, json_members, line
 from qps_service.formats.presets import compile_format
 from qps_service.scanning import pure
 from qps_service.values.latency import BEYOND, BOUNDS, Latency, LatencyKey
 from tests.promised import Patches, Promise, promises
 from tests.unit.conftest import SCANNERS, MakeScanner
+from tests.unit.formats.test_durations import LINES
 
 FORMAT = compile_format('$remote_addr "$request" $status $body_bytes_sent "$http_user_agent" $request_time')
 PER_MILLE = (500, 900, 950, 990, 1000)
@@ -126,6 +127,15 @@ def check_a_million(make: MakeScanner) -> None:
         assert latency.within(threshold) == times * bisect_right(ranked, 1000 * threshold)
 
 
+def check_lines(make: MakeScanner) -> None:
+    """Each of a server's lines, in each language of formats."""
+    for text, written, expected in LINES:
+        scanner = make(compile_format(text), 1 << 16)
+        scanner.scan(written + b"\n")
+        told = [latency[2] for latency in scanner.take().latencies if latency]
+        assert told == ([] if expected is None else [expected]), written
+
+
 ROUNDS_DOWN = (
     "_rounded_up",
     lambda *number: int(float(number[0] + b"." + (number[1] or b"0")) * 10 ** number[3]),
@@ -141,6 +151,17 @@ test_promise, test_twin = promises(
             "durations are rounded down": Patches((durations, *ROUNDS_DOWN)),
         },
         label="py",
+    ),
+    *(
+        Promise(
+            check_lines,
+            make,
+            {"a comma ends a list": Patches((json_members, "_is_list", lambda text: False))}
+            if name == "py"
+            else {},
+            label=name,
+        )
+        for name, make in SCANNERS.items()
     ),
     Promise(check_a_million, SCANNERS[min(set(SCANNERS) - {"py"})], []),
 )

@@ -360,7 +360,7 @@ def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
         pytest.param("_host", lambda text: text, id="no host, or one with blanks"),
         pytest.param("_TIMES", timestamps._TIMES[:2], id="no month comes first"),
         pytest.param("values_of", lambda line: {}, id="no labels"),
-        pytest.param("MEMBER", b"stream", id="another member has the line"),
+        pytest.param("MEMBERS", (b"stream",), id="another member has the line"),
         pytest.param("_PREFIXES", [re.compile(b"[^ ]* ")], id="a word is a prefix"),
     ],
 )

@@ -97,12 +97,15 @@ static inline void PER_ISA(value)(struct PER_ISA(walk) * w, struct range exact, 
     }
     const uint8_t *end = w->p;
     int byte = PER_ISA(next)(w), is_over = byte < 0 || byte == ',' || byte == '}';
-    const uint8_t *stop = PER_ISA(go_on)(w, depth), *last = end;
+    const uint8_t *behind = w->p, *stop = PER_ISA(go_on)(w, depth), *last = end;
     if (exact.begin == exact.end)
         return;
-    if (!is_over)
-        for (last = stop; last > start && (last[-1] == ' ' || last[-1] == '\t' || last[-1] == '\r');)
-            last--;
+    if (!is_over || stop != behind) {
+        while (stop > start && (stop[-1] == ' ' || stop[-1] == '\t' || stop[-1] == '\r'))
+            stop--;
+        if (!is_over || (is_word && are_times(start, stop)))
+            last = stop;
+    }
     if (is_word)
         text.len = (size_t)(last - start);
     else if (last > end && last[-1] == '"')

@@ -208,10 +208,12 @@ static struct entry *PER_ISA(entry)(struct scanner *s, const struct span *fields
     if (status == NO_STATUS)
         return NULL;
     *reason = COUNTED;
-    if (fields[REQUEST].start)
-        PER_ISA(split_request)(PER_ISA(with_single_blanks)(fields[REQUEST], s->blanks), &method, &target);
-    else if (target.start)
+    if (fields[REQUEST].start) {
+        struct span request = PER_ISA(with_single_blanks)(uncolored(fields[REQUEST]), s->blanks);
+        PER_ISA(split_request)(request, &method, &target);
+    } else if (target.start) {
         target = PER_ISA(with_single_blanks)(target, s->blanks);
+    }
     if (!fields[REQUEST].start && !method.start)
         method = nothing;
     int is_read = target.len && !(target.len == 1 && *target.start == '-') && is_token(method);
@@ -342,11 +344,12 @@ static int PER_ISA(unwrap)(struct scanner *s, const uint8_t **p, const uint8_t *
         PER_ISA(json)(&WRAPPER, brace, *end, &values);
         if (!values.known)
             return 0;
-        size_t len = values.texts[0].len;
-        if (values.words)
-            memcpy(s->inner, values.texts[0].start, len);
+        int number = first_of(values.known);
+        size_t len = values.texts[number].len;
+        if (values.words >> number & 1)
+            memcpy(s->inner, values.texts[number].start, len);
         else
-            len = decode(values.texts[0], s->inner);
+            len = decode(values.texts[number], s->inner);
         s->inner[len] = '\n';
         *p = s->inner;
         *end = memchr(s->inner, '\n', len + 1);
