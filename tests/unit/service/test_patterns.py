@@ -5,7 +5,7 @@ In simulated time, with real files and inotify, each promise with a broken twin.
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
