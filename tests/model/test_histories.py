@@ -30,6 +30,8 @@ The histories keep to what can be kept. Left out are these:
   versions.
 - Copies of what nobody has read; and what a mirror or a backup put in place holds, if it is rotated in the
   same moment: a look sees it before.
+- A backup of a rotated file that is still there, put in the log's place while nobody ran: it may be rotated
+  before anybody looks, and then is a copy.
 - An edited copy that has neither the log's first line nor two others of it. A backup written over the log
   that begins with all that the log holds: so does a log that goes on.
 - The clock is set twice between two looks. A copy by copytruncate under another name or in another directory
@@ -500,6 +502,9 @@ class History(RuleBasedStateMachine):
             return  # what copytruncate leaves of such a log is no other
         if in_place and backup.read_bytes().startswith(log.read_bytes()):
             return  # as if the rest was written to it
+        text = backup.read_bytes()
+        if not self.is_running and any(each.exists() and each.read_bytes() == text for each in self.rotated):
+            return  # once it is rotated, it is a copy
         self.powers.add("backup put in place")
         if in_place:
             # What nobody saw is known by the inode alone.
