@@ -32,6 +32,8 @@ The histories keep to what can be kept. Left out are these:
   same moment: a look sees it before.
 - A backup of a rotated file that is still there, put in the log's place while nobody ran: it may be rotated
   before anybody looks, and then is a copy.
+- A machine that starts anew after a backup was written over the log: as after a power loss, what stands
+  there up to where the log was read is told as a possible loss.
 - An edited copy that has neither the log's first line nor two others of it. A backup written over the log
   that begins with all that the log holds: so does a log that goes on.
 - The clock is set twice between two looks. A copy by copytruncate under another name or in another directory
@@ -179,6 +181,7 @@ class History(RuleBasedStateMachine):
         self.has_other_name = False  # whether the link led to a file of another name before
         self.began_bare = False  # whether the volume was not there when the process began
         self.may_truncate = True
+        self.is_overwritten = False  # whether a backup was, since the last process ended
         if early:
             writer = self.rig.writer()
             writer.lines(2)
@@ -503,13 +506,15 @@ class History(RuleBasedStateMachine):
         if in_place and backup.read_bytes().startswith(log.read_bytes()):
             return  # as if the rest was written to it
         text = backup.read_bytes()
-        if not self.is_running and any(each.exists() and each.read_bytes() == text for each in self.rotated):
+        originals = [path for path in self.rotated if path.exists() and path.read_bytes().startswith(text)]
+        if originals and not self.is_running:
             return  # once it is rotated, it is a copy
         self.powers.add("backup put in place")
         if in_place:
             # What nobody saw is known by the inode alone.
             self.may_truncate = self.may_truncate and (self.is_running or self.has_versions)
             log.write_bytes(backup.read_bytes())
+            self.is_overwritten = not self.is_running
         else:
             self.powers.add("replaced by rename")
             copy = log.with_name(".access.log.swp")
@@ -658,7 +663,8 @@ class History(RuleBasedStateMachine):
         if renumbers:
             self.renumber()
         # A reboot empties systemd's store, which may hold what nothing else does.
-        self.rig.start(rebooted=reboots and self.rig.store is None)
+        self.rig.start(rebooted=reboots and self.rig.store is None and not self.is_overwritten)
+        self.is_overwritten = False
         self.is_running = self.may_truncate = True
         self.rig.look(0.01, commit=looks)
         self.has_jumped = self.has_jumped and not looks
