@@ -57,7 +57,7 @@ class TrustsClocks(WithOtherClassification):
 
 
 # Looks for rotated files under names that rotations give alone.
-LooksForSiblings = spoilt("LooksForSiblings", "_discovery._search._look", lambda *_: None)
+LooksForSiblings = spoilt("LooksForSiblings", "_discovery._search._look", lambda *_: {})
 # Takes whatever is put at the log's name for new.
 TakesEachFileForNew = spoilt(
     "TakesEachFileForNew", "_start._after_known_part", lambda source, fresh, *_: fresh
