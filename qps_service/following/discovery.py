@@ -45,6 +45,9 @@ from qps_service.values.positions import IgnoredFile, Position
 # Files that can't be classified yet, empty ones for instance, are looked at again in each look: so many of
 # them; the others with the sweep once a minute, so that whoever fills a directory with them costs little.
 RETRIES = 256
+PERHAPS_NO_COPY = (
+    "begins like the log that was truncated, as another file does: should it be no copy, that is not counted"
+)
 PLACES_KEPT = 8  # what was mounted under one path
 
 
@@ -459,15 +462,15 @@ class Discovery:
         ):
             self._take_up(path, seen, self._missing(surroundings), surroundings, certain=True)
         for position in self._missing(surroundings):
-            # Nothing but the lines, and few of them, tells that it is this one; but then, what else became of
-            # it? Of several, the first that was written to since it was read, or the last before.
+            # Nothing but the lines, and few of them, tells that it was compressed; but then, what else became
+            # of it? Of several, the first that was written to since it was read, or the last before.
             def distance(path: str, position: Position = position) -> tuple[bool, int]:
                 later = candidates[path].modified - position.modified
                 return later < 0, abs(later)
 
             for path in sorted(candidates, key=distance):
                 name = os.path.basename(path)
-                if any(each.is_sibling(name) for each in directories):
+                if is_compressed(name) and any(each.is_sibling(name) for each in directories):
                     self._take_up(path, candidates[path], [position], surroundings, certain=False)
 
     def _missing(self, surroundings: Surroundings) -> list[Position]:
@@ -519,11 +522,15 @@ class Discovery:
             surroundings.found.append(one)
 
     def _take_for(self, awaited: Position, found: list[Found]) -> None:
-        """Of the new files that begin with all that was read of what is awaited, the oldest is that, though
+        """Of new archives that begin with all that was read of what is awaited, the oldest is that, though
         nothing else proves it."""
         with suppress(OSError):
             fitting = [
-                each for each in found if each.is_alike and compare(awaited, each.source.read) is Match.FULL
+                each
+                for each in found
+                if each.is_alike
+                and is_compressed(each.position.name)
+                and compare(awaited, each.source.read) is Match.FULL
             ]
             if fitting:
                 oldest = min(fitting, key=lambda each: each.source.seen().modified)
@@ -594,47 +601,65 @@ class Discovery:
         when it was last read, where no text proves it: an older file with the same lines is not it. Of
         several, the longest; of equal ones, the latest.
         """
-        candidates: dict[str, Seen] = {}
-        for directory in directories:
-            with suppress(OSError):
-                beside = self._candidates(directory, set(), everything=True)
-                for path in self._files.at_pace(beside):
-                    with suppress(OSError):
-                        candidates[path] = self._files.lstat(path)
-        candidates |= self._search.by_time([position], directories, known=candidates)
         best: Found | None = None
+        has_rival = False
         keys = {each.key for each in held}
-        others = [each.position for each in held]
         is_foreign = Owners(self._files, self._known_files, held)
-        latest = sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True)
+        latest = sorted(
+            self._copies_beside(position, directories).items(),
+            key=lambda each: each[1].modified,
+            reverse=True,
+        )
         for path, seen in self._files.at_pace(latest):
-            # bzip2 gives its file the time of the plain one in whole seconds.
-            grain = SECOND if is_compressed(path) else 1
             if not seen.regular or seen.key in keys or is_foreign(path, seen):
                 continue
-            is_older = seen.modified < position.modified // grain * grain
-            copy = self._open_copy(path, seen, position, others)
-            if copy and is_older and not is_proven(copy.source.read, position):
-                copy.source.close()
+            if (copy := self._open_copy(path, seen, position, held)) is None:
                 continue
             with suppress(OSError):  # what is damaged has no more
-                if copy and (best is None or goes_beyond(copy.source, best.source)):
+                is_longer = best is None or goes_beyond(copy.source, best.source)
+                has_rival |= best is not None and (is_longer or goes_beyond(best.source, copy.source))
+                if is_longer:
                     best, copy = copy, best
             if copy:
                 copy.source.close()
+        if best and has_rival and not is_proven(best.source.read, position):
+            self._losses.append(PossibleLoss(PERHAPS_NO_COPY, best.position.name, position.offset))
         return best
 
+    def _copies_beside(self, position: Position, directories: Collection[LogDirectory]) -> dict[str, Seen]:
+        """Files that may be copies of what was read up to `position`."""
+        candidates: dict[str, Seen] = {}
+        for directory in directories:
+            with suppress(OSError):
+                for path in self._files.at_pace(self._candidates(directory, set(), everything=True)):
+                    with suppress(OSError):
+                        candidates[path] = self._files.lstat(path)
+        return candidates | self._search.by_time([position], directories, known=candidates)
+
     def _open_copy(
-        self, path: str, seen: Seen, position: Position, others: Collection[Position]
+        self, path: str, seen: Seen, position: Position, held: Collection[Generation]
     ) -> Found | None:
+        """The file at `path`, if it has all that was read up to `position`, and may have got that from there:
+        it is written no earlier, where no text proves it, and is not made of another of the log's files."""
         if (opened := open_seen(self._files, path, seen)) is None:
             return None
         source, identity = opened
+        # bzip2 gives its file the time of the plain one in whole seconds.
+        grain = SECOND if is_compressed(path) else 1
         with suppress(OSError):  # what can't be read can't be the copy that is looked for
-            consumed = self._known_files.recall(identity, source.seen().size, source.read) is not None
+            is_known = self._known_files.recall(identity, source.seen().size, source.read) is not None
+            is_older = seen.modified < position.modified // grain * grain
             # It may be that of another generation, in which the same backup stood before.
-            consumed = consumed or self._known_files.read_further(source.read, position.offset, others)
-            if not consumed and compare(position, source.read) is Match.FULL:
+            others = [each.position for each in held]
+            if (
+                not is_known
+                and compare(position, source.read) is Match.FULL
+                and not self._known_files.read_further(source.read, position, others)
+                and (
+                    is_proven(source.read, position)
+                    or not (is_older or self._classifier.is_made_of_any(held, source))
+                )
+            ):
                 return Found(source, position._replace(identity=identity, name=path))
         source.close()
         return None
