@@ -201,34 +201,55 @@ class Discovery:
         moved_meanwhile: Callable[[], bool],
     ) -> tuple[list[Found], bool]:
         """Generations to be read, oldest first, `room` of them at most, and whether another look is due at
-        once.
-
-        What was last written before `since` (st_mtime, nanoseconds) is no news. `moved_meanwhile` takes
-        in the hints that came during the look: a file whose history may be on its way is left for later.
-        """
+        once. What was last written before `since` (st_mtime, nanoseconds) is no news. `moved_meanwhile` takes
+        in the hints that came during the look: a file whose history may be on its way is left for later."""
         if self._since is not None:
             since = min(since, self._since)
         if self._resuming and self._gone_since is None:
             self._gone_since = since
         complete = self._lineage.take_completeness()
         trusting = complete and not self._resuming
-        touched, self._touched = self._touched | self._lineage.names(), set()
         # While there is no log, nothing is called gone, and only what moves is looked at.
         everything = self._sweeping or not complete or (self._resuming and log.key is not None)
-        self._sweeping = False
+        touched, self._touched = self._touched | self._lineage.names(), set()
         listing = self._list(directories, held, touched, since, everything=everything)
-        if not listing.is_whole:
-            self._sweeping = True
-            if not trusting:
-                self._lineage.distrust()
+        self._sweeping = not listing.is_whole
+        if not (listing.is_whole or trusting):
+            self._lineage.distrust()
+        surroundings = self._surround(listing, directories, held, since, room, log, everything=everything)
+        ignored = self._consider(listing, surroundings, log.order, trusting=trusting)
+        if self._resuming and everything:
+            self._find_by_text(directories, surroundings)
+        self._say_what_is_alike(surroundings.found)
+        moved = moved_meanwhile()
+        self._leave_out(ignored, moved=moved)
+        self._touched.update(islice(listing.retry, RETRIES))
+        self._sweeping |= self._is_full
         failed = listing.is_missing or not listing.is_whole
+        self._resuming = self._resuming and (failed or moved or self._is_full or log.key is None)
+        self._since = since if failed or self._resuming else None
+        self._lineage.tidy(LogNames(directories))
+        return surroundings.found[::-1], moved
+
+    def _surround(
+        self,
+        listing: Listing,
+        directories: Collection[LogDirectory],
+        held: Collection[Generation],
+        since: int,
+        room: int,
+        log: LogSeen,
+        *,
+        everything: bool,
+    ) -> Surroundings:
+        """What the look goes by. Where everything is looked at, the listing gets files that are elsewhere."""
         awaited = self._known_files.expected() if self._resuming and everything else []
         # What systemd held need not be found, but where it went to, others may be.
         rotated = [each for each in held if each.key != log.key] if self._resuming else []
         elsewhere, alike = (
             self._look_elsewhere(listing, directories, awaited, rotated, log.path) if everything else ((), ())
         )
-        surroundings = Surroundings(
+        return Surroundings(
             held={generation.key: generation for generation in held},
             is_present=StillThere(self._files, held, self._known_paths(listing.seen)),
             since=since,
@@ -241,23 +262,16 @@ class Discovery:
             alike=alike,
             dated=LogNames(each for each in directories if each.is_dated),
         )
-        ignored = self._consider(listing, surroundings, log.order, trusting=trusting)
-        if awaited:
-            self._find_by_text(directories, surroundings)
-        self._say_what_is_alike(surroundings.found)
-        moved = moved_meanwhile()
+
+    def _leave_out(self, ignored: list[tuple[str, IgnoredFile, bool]], *, moved: bool) -> None:
+        """Remember what is not to be counted. What only its names told is looked at again where something
+        `moved` meanwhile."""
         for path, ignored_file, by_name in reversed(ignored):  # so that the latest are kept
             if moved and by_name:
                 self._touched.add(path)
             else:
                 self._known_files.ignored.add(ignored_file)
                 self._lineage.settle(path)
-        self._touched.update(islice(listing.retry, RETRIES))
-        self._sweeping = self._sweeping or self._is_full
-        self._resuming = self._resuming and (failed or moved or self._is_full or log.key is None)
-        self._since = since if failed or self._resuming else None
-        self._lineage.tidy(LogNames(directories))
-        return surroundings.found[::-1], moved
 
     def _look_elsewhere(
         self,
@@ -328,18 +342,17 @@ class Discovery:
         *,
         everything: bool,
     ) -> Listing:
-        """The files to look at: those touched, or all of them, but for what is old by its times alone. Of
-        thousands that are old nothing is kept in memory but their names. `since` as in Surroundings."""
+        """The files to look at: those touched, or all of them. `since` as in Surroundings."""
         listing = Listing()
         open_now = {generation.key for generation in held}
-        log_paths, limit = _log_paths(directories), self._known_files.ignored.limit
+        log_paths = _log_paths(directories)
         for directory in directories:
             here = {path for path in touched if os.path.dirname(path) == directory.path}
             try:
                 key = self._files.stat(directory.path).key
                 is_first = key not in self._looked[directory.path]
                 is_new = not self._resuming and is_first and not directory.is_news
-                paths = self._candidates(directory, here, everything=everything or is_first)
+                candidates = self._candidates(directory, here, everything=everything or is_first)
             except FileNotFoundError:
                 listing.is_missing |= not directory.aside
                 continue  # what it held is remembered, should it come back
@@ -347,22 +360,9 @@ class Discovery:
                 listing.is_whole = False
                 listing.retry |= here
                 continue
-            known, new = dict[str, Seen](), dict[str, Seen]()
-            for path in self._files.at_pace(path for path in paths if path not in log_paths):
-                try:
-                    seen = self._files.lstat(path)
-                except FileNotFoundError:
-                    continue  # it moved on, and a hint says where to
-                except OSError:
-                    listing.retry.add(path)
-                    continue
-                if seen.key in open_now or self._known_files.knows(seen) or path in self._lineage:
-                    known[path] = seen
-                elif not self._is_past_telling(path, seen, since):
-                    new[path] = seen
-                if is_new and len(new) >= 2 * limit:
-                    new = _latest(new, limit)  # the others would be forgotten at once
-            found = known | (_latest(new, limit) if is_new else new)
+            paths = (path for path in candidates if path not in log_paths)
+            most = self._known_files.ignored.limit if is_new else None
+            found = self._worth_a_look(paths, listing.retry, open_now, since, most)
             listing.seen |= found
             if is_new and not self._is_renumbered(directory, key, held, listing.seen.values()):
                 listing.old |= found.keys()
@@ -370,10 +370,42 @@ class Discovery:
                     self._doubt_what_came_meanwhile(listing, found)
             if is_first:
                 self._looked[directory.path].append(key)
-        if len(self._looked) > 2 * len(directories) + PLACES_KEPT:  # of days that went
-            for path in self._looked.keys() - {each.path for each in directories}:
-                del self._looked[path]
+        if len(self._looked) > 2 * len(directories) + PLACES_KEPT:
+            self._forget_days(directories)
         return listing
+
+    def _forget_days(self, directories: Iterable[LogDirectory]) -> None:
+        """Of directories that are the log's no longer."""
+        for path in self._looked.keys() - {each.path for each in directories}:
+            del self._looked[path]
+
+    def _worth_a_look(
+        self,
+        paths: Iterable[str],
+        retry: set[str],
+        open_now: Container[tuple[int, int]],
+        since: int,
+        most: int | None,
+    ) -> dict[str, Seen]:
+        """Files that are known, and others that may be news; of these `most`, where there is such a bound,
+        since more of them would be forgotten at once. Of thousands that are old by their times alone nothing
+        is kept in memory but their names. What can't be seen now goes to `retry`."""
+        known, new = dict[str, Seen](), dict[str, Seen]()
+        for path in self._files.at_pace(paths):
+            try:
+                seen = self._files.lstat(path)
+            except FileNotFoundError:
+                continue  # it moved on, and a hint says where to
+            except OSError:
+                retry.add(path)
+                continue
+            if seen.key in open_now or self._known_files.knows(seen) or path in self._lineage:
+                known[path] = seen
+            elif not self._is_past_telling(path, seen, since):
+                new[path] = seen
+            if most is not None and len(new) >= 2 * most:
+                new = _latest(new, most)
+        return known | (new if most is None else _latest(new, most))
 
     def _is_past_telling(self, path: str, seen: Seen, since: int) -> bool:
         """Whether a file is old by its times alone: beside a log that has about as many as are remembered, it
@@ -392,55 +424,71 @@ class Discovery:
         *,
         trusting: bool,
     ) -> list[tuple[str, IgnoredFile, bool]]:
-        """Classify each file: known ones first, since the others may be copies of them, then the latest,
-        since of several copies it has most. Those found go to the surroundings. Of those to be ignored: path,
-        who, whether only the names told so. What cannot be told yet goes to `retry`."""
+        """Classify each file. Those found go to the surroundings. Of those to be ignored: path, who, whether
+        only the names told so. What cannot be told yet goes to `retry`."""
         seen, old, retry = listing.seen, listing.old, listing.retry
         ignored: list[tuple[str, IgnoredFile, bool]] = []
         doubtful: dict[tuple[int, int], Doubt] = {}
         paths: dict[str, Doubt] = {}
         self._is_full = False
-
-        def order(path: str) -> tuple[bool, Key, int, int]:
-            each = seen[path]
-            return self._known_files.knows(each), place(path) or (), each.modified, each.size
-
-        for path in self._files.at_pace(sorted(seen, key=order, reverse=True)):
-            key = seen[path].key
-            doubt = self._doubtful.get(key)
-            if doubt is None and is_compressed(path):
-                doubt = self._doubtful_paths.get(plain_name(path))
+        for path in self._files.at_pace(self._in_order(seen, place)):
+            doubt, now = self._doubt_about(path, seen[path], surroundings)
             # What a name with a date is given to may be written to, whatever else is.
             trusted = ((trusting and path not in surroundings.dated) or path in old) and doubt is None
-            is_dated = plain_name(path) in surroundings.dated
-            now = Doubt(surroundings.since, surroundings.log_was_replaced or is_dated)
-            if doubt:
-                now = Doubt(min(now.since, doubt.since), now.log_was_replaced or doubt.log_was_replaced)
-            result: Classification = Undecided.YET
-            if len(surroundings.found) < surroundings.room:
-                view = surroundings._replace(**now._asdict())
-                result = self._classifier.consider(path, seen[path], view, trusted=trusted)
-            else:
-                self._is_full = True
-            if isinstance(result, Found):
-                surroundings.found.append(result)
-                self._lineage.settle(path)
-            elif isinstance(result, IgnoredFile):
+            result = self._classify(path, seen[path], surroundings, now, trusted=trusted)
+            if isinstance(result, IgnoredFile):
                 ignored.append((path, result, trusted and path not in old))
             elif isinstance(result, Unopenable) or result is Undecided.YET:
                 retry.add(path)
                 if not trusted:
-                    doubtful[key] = paths[path] = now
-                    is_news = doubt is None and now.log_was_replaced and seen[path].modified >= now.since
-                    if isinstance(result, Unopenable) and is_news:
-                        what = f"cannot be opened: {result.reason}; it is counted once it can"
-                        self._losses.append(PossibleLoss(what, path, seen[path].size))
+                    doubtful[seen[path].key] = paths[path] = now
+                if isinstance(result, Unopenable) and not trusted and doubt is None:
+                    self._lose_for_now(path, seen[path], now, result.reason)
             else:
+                if isinstance(result, Found):
+                    surroundings.found.append(result)
                 self._lineage.settle(path)
         looked_at = {each.key for each in seen.values() if each.key in self._doubtful}
         self._doubtful = {key: at for key, at in self._doubtful.items() if key not in looked_at} | doubtful
         self._doubtful_paths = paths
         return ignored
+
+    def _in_order(self, seen: Mapping[str, Seen], place: Callable[[str], Key | None]) -> list[str]:
+        """Known files first, since the others may be copies of them, then the latest, since of several copies
+        it has most."""
+
+        def order(path: str) -> tuple[bool, Key, int, int]:
+            each = seen[path]
+            return self._known_files.knows(each), place(path) or (), each.modified, each.size
+
+        return sorted(seen, key=order, reverse=True)
+
+    def _classify(
+        self, path: str, seen: Seen, surroundings: Surroundings, doubt: Doubt, *, trusted: bool
+    ) -> Classification:
+        """What the file is, by what was known when it could not be told; not yet, where there is no room."""
+        if len(surroundings.found) < surroundings.room:
+            view = surroundings._replace(**doubt._asdict())
+            return self._classifier.consider(path, seen, view, trusted=trusted)
+        self._is_full = True
+        return Undecided.YET
+
+    def _doubt_about(self, path: str, seen: Seen, surroundings: Surroundings) -> tuple[Doubt | None, Doubt]:
+        """What could not be told of a file before, and with what is known now."""
+        doubt = self._doubtful.get(seen.key)
+        if doubt is None and is_compressed(path):
+            doubt = self._doubtful_paths.get(plain_name(path))
+        is_dated = plain_name(path) in surroundings.dated
+        now = Doubt(surroundings.since, surroundings.log_was_replaced or is_dated)
+        if doubt:
+            now = Doubt(min(now.since, doubt.since), now.log_was_replaced or doubt.log_was_replaced)
+        return doubt, now
+
+    def _lose_for_now(self, path: str, seen: Seen, doubt: Doubt, reason: str) -> None:
+        """Tell of a file that may be news and can't be opened."""
+        if doubt.log_was_replaced and seen.modified >= doubt.since:
+            what = f"cannot be opened: {reason}; it is counted once it can"
+            self._losses.append(PossibleLoss(what, path, seen.size))
 
     def _find_by_text(self, directories: Collection[LogDirectory], surroundings: Surroundings) -> None:
         """What is still awaited may be compressed by now, or on another file system: its text tells."""
