@@ -57,30 +57,6 @@ def test_our_own_scanner_counts_a_log_as_its_maker_does(dataset: Dataset) -> Non
     assert found == truth(made)
 
 
-def test_zipf_has_its_routes_and_three_statuses() -> None:
-    made = list(rows(by_name("zipf"), 20_000))
-    counts: dict[bytes, int] = {}
-    for row in made:
-        counts[row.key.route] = counts.get(row.key.route, 0) + 1
-    assert {row.key.status for row in made} == set(traffic.STATUSES)
-    assert 1500 < counts[b"/"] < 2700  # 1 / (1 + 1/2 + ... + 1/10,000) = 10.2%
-    assert len(counts) > 3000
-    assert all(row.line.count(b"\t") == 3 for row in made)
-
-
-def test_combined_lines_have_queries_agents_and_referers() -> None:
-    made = [row.line for row in rows(by_name("combined"), 1000)]
-    assert 150 < sum(b"?id=" in line for line in made) < 350
-    assert all(line.count(b'"') == 6 for line in made)
-    assert len({line.split(b'"')[5] for line in made}) == len(traffic.AGENTS)
-
-
-def test_caddys_request_is_an_object_in_the_lines() -> None:
-    document = json.loads(next(iter(rows(by_name("caddy"), 1))).line)
-    assert {"method", "uri", "headers"} < document["request"].keys()
-    assert {"status", "size", "ts"} < document.keys()
-
-
 def test_a_log_is_its_pool_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traffic, "POOL", 100)
     dataset = by_name("zipf")
@@ -107,10 +83,6 @@ def peer_named(name: str) -> peers.Peer:
 
 
 RIGHT: peers.Tally = {("GET", "/a", "200"): (2, 15), ("GET", "/a", "404"): (1, 1)}
-
-
-def test_right_counts_agree() -> None:
-    compare("awk", RIGHT, dict(reversed(RIGHT.items())))
 
 
 @pytest.mark.parametrize(

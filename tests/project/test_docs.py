@@ -18,17 +18,13 @@ from typing import NamedTuple
 import pytest
 from jsonschema import ValidationError
 
-from qps_service import errors
-from qps_service.cli import COMMANDS, make_parser
-from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE, Flags, load
-from qps_service.configuration.outputs import TABLES
-from qps_service.configuration.settings import HISTORY, LOG, REPORTS, RULE, SERVICE
+from qps_service.cli import make_parser
+from qps_service.configuration.loader import Flags, load
 from qps_service.counting.routes import COLLAPSES
 from qps_service.errors import FormatError
 from qps_service.formats.presets import NAMES, ROLES, as_list, compile_format
 from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
-from qps_service.scanning.scanner import PURE_VARIABLE
 from qps_service.values.counts import REASONS
 from qps_service.values.latency import Latency, LatencyKey
 from qps_service.values.reports import Report
@@ -65,12 +61,6 @@ def pages() -> dict[str, str]:
     return {str(path.relative_to(ROOT)): path.read_text() for path in paths}
 
 
-def part(text: str, heading: str) -> str:
-    """What stands below a heading, up to the next one of any degree; empty if there is none."""
-    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
-    return found[1] if found else ""
-
-
 def has_row(text: str, name: str) -> bool:
     """Whether there is a table row whose first cell is `name` as code."""
     return re.search(rf"^\| `{re.escape(name)}` \|", text, re.MULTILINE) is not None
@@ -79,33 +69,6 @@ def has_row(text: str, name: str) -> bool:
 def lacking(text: str, needed: Mapping[str, str]) -> Iterator[str]:
     """The keys of `needed` whose text is not in `text` as code."""
     return (what for what, each in needed.items() if f"`{each}`" not in text)
-
-
-def settings_undocumented(pages: Pages) -> list[str]:
-    problems = []
-    tables = {"": (*SERVICE, *LOG), "history.": HISTORY, "report.": REPORTS, "route.": RULE}
-    tables |= {f"{name}.": settings for name, settings in TABLES.items()}
-    for above, settings in tables.items():
-        for setting in settings:
-            text = part(pages[SETTINGS], f"`{above}{setting.key}`")
-            needed = {"default": setting.default} if setting.default else {}
-            needed |= {"range": setting.range} if setting.range else {}
-            needed |= {"flag": f"--{setting.key}", "variable": setting.variable} if setting.flag else {}
-            problems += [f"{above}{setting.key}: {what}" for what in lacking(text, needed)]
-            problems += [] if text else [f"{above}{setting.key}"]
-    named = {variable: variable for variable in (LOG_VARIABLE, NAME_VARIABLE, CONFIG_VARIABLE)}
-    named[PURE_VARIABLE] = f"{PURE_VARIABLE}=1"
-    return problems + list(lacking(pages[SETTINGS], named))
-
-
-def commands_undocumented(pages: Pages) -> list[str]:
-    page = pages[COMMAND_LINE]
-    return [name for name in COMMANDS if not part(page, name) or f"\n| [`{name}`](#{name}) | " not in page]
-
-
-def kinds_undocumented(pages: Pages) -> list[str]:
-    ids = {kind.name: kind.message_id for kind in kinds.KINDS}
-    return [name for name, number in ids.items() if f"`{number}`" not in part(pages[MESSAGES], f"`{name}`")]
 
 
 def kinds_invented(pages: Pages) -> list[str]:
@@ -179,14 +142,6 @@ def blocks(pages: Pages, language: str) -> Iterator[str]:
     """The texts between fences of this language."""
     found = (block for text in pages.values() for block in FENCE.findall(text))
     return (block for each, block in found if each == language)
-
-
-def exit_statuses_undocumented(pages: Pages) -> list[str]:
-    statuses = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
-    table = part(pages[COMMAND_LINE], "Exit statuses").partition("Of each command:")[2]
-    rows = {str(status): rf"^\| {status} \|" for status in sorted(statuses)}
-    rows |= {f"{name}: {status}": rf"^\| {status} \|[^|]* `{name}`" for name in COMMANDS for status in (0, 1)}
-    return [what for what, row in rows.items() if not re.search(row, table, re.MULTILINE)]
 
 
 def shell_commands(text: str) -> Iterator[list[str]]:
@@ -330,35 +285,6 @@ RULES = (
 ).format
 
 PROMISES: list[tuple[Check, list[Twin]]] = [
-    (
-        settings_undocumented,
-        [
-            Twin(SETTINGS, "### `calm`\n", "### `quiet`\n"),
-            Twin(SETTINGS, "`65KiB`", "`64KiB`"),
-            Twin(SETTINGS, "`history.size`\n", "`history.max_size`\n"),
-            Twin(SETTINGS, "`route.search`\n", "`route.match`\n"),
-            Twin(SETTINGS, "`jsonl.path`\n", "`json.path`\n"),
-            Twin(SETTINGS, "`8126`", "`8125`"),
-            Twin(SETTINGS, "`1m to 3d`", "`1m to 30d`"),
-            Twin(SETTINGS, "`QPS_INTERVAL`", "`QPS_REPORTER_INTERVAL`"),
-            Twin(SETTINGS, "a variable", "`QPS_REPORTER_CONFIG`"),
-            Twin(SETTINGS, "a variable", "`QPS_REPORTER_PURE=1`"),
-        ],
-    ),
-    (
-        commands_undocumented,
-        [
-            Twin(COMMAND_LINE, "## imitate\n", "## simulate\n"),
-            Twin(COMMAND_LINE, "| [`page`](#web) |", "| [`web`](#web) |"),
-        ],
-    ),
-    (
-        kinds_undocumented,
-        [
-            Twin(MESSAGES, "## `gone`\n", "## `let_go`\n"),
-            Twin(MESSAGES, kinds.WAITING.message_id, kinds.ROTATED.message_id),
-        ],
-    ),
     (kinds_invented, [Twin(MESSAGES, "0" * 32, kinds.ROTATED.message_id)]),
     (
         fields_undocumented,
@@ -403,13 +329,6 @@ PROMISES: list[tuple[Check, list[Twin]]] = [
             Twin(REPORT, '"requests":7,', '"requests":6,'),
             Twin(REPORT, '{"name":"access",', '{"log":"access",'),
             Twin(REPORT, '"rate":2.98', '"rate":2.99'),
-        ],
-    ),
-    (
-        exit_statuses_undocumented,
-        [
-            Twin(COMMAND_LINE, "\n| 4 | `run`", "\n| 3 | `run`"),
-            Twin(COMMAND_LINE, "\n| 0 | `run`", "\n| 0 | `web`"),
         ],
     ),
     (
