@@ -101,11 +101,6 @@ def watches_each_log_alone() -> None:
     replace(pipeline, Watcher=lambda watches: Watcher())
 
 
-def may_take_no_lease() -> None:
-    """As a user who does not own the log."""
-    replace(Files, has_writer=lambda self, descriptor: None)
-
-
 def stops_before_the_report() -> None:
     """With --once, the process is stopped (SIGSTOP) when it has committed."""
     report = Daemon._report

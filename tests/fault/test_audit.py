@@ -298,18 +298,6 @@ test_what_is_wrong_is_found, test_what_is_wrong_and_not_found_is_noticed = promi
 )
 
 
-@pytest.mark.parametrize("status", [0, 1])
-def test_a_reader_that_is_gone_costs_no_status(status: int, make_site: MakeSite) -> None:
-    site, _ = begun(make_site)
-    if status:
-        tamper(site, "UPDATE position SET rejected = 1")
-    reader, stdout = os.pipe()
-    os.close(reader)
-    result = run_program("audit", "--state", site.state, stdout=stdout)
-    os.close(stdout)
-    assert (result.returncode, result.stderr) == (status, "")
-
-
 # --- ledgers that cannot be read
 
 

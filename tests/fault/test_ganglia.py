@@ -73,10 +73,6 @@ class Sender:
     def value(self, name: str, text: str = "1") -> None:
         self.send(value(ORIGIN, name, text))
 
-    def metric(self, name: str, text: str = "1", *, slope: int = BOTH) -> None:
-        self.announce(name, slope=slope)
-        self.value(name, text)
-
     def send(self, packet: bytes) -> None:
         self._socket.sendto(packet, self._address)
 
@@ -242,16 +238,6 @@ def test_dmax_is_counted_from_the_last_metadata(sender: Sender, gmond: Gmond) ->
     until(lambda: "forgotten" in gmond.values(), "the metric")
     until(is_forgotten, "gmond to forget it")
     assert "kept" in gmond.values()
-
-
-def test_a_value_that_was_not_announced_is_invisible(sender: Sender, gmond: Gmond) -> None:
-    """As all are after a restart."""
-    sender.value("silent")
-    sender.metric("good")
-    until(gmond.values, "the good one")
-    assert gmond.values() == {"good": "1"}
-    sender.announce("silent")
-    until(lambda: gmond.values() == {"good": "1", "silent": "1"}, "the other")
 
 
 def check_restart(make: MakeSite, gmond: Gmond) -> None:

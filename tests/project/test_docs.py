@@ -18,13 +18,15 @@ from typing import NamedTuple
 import pytest
 from jsonschema import ValidationError
 
-from qps_service.cli import make_parser
+from qps_service import errors
+from qps_service.cli import COMMANDS, make_parser
 from qps_service.configuration.loader import Flags, load
 from qps_service.counting.routes import COLLAPSES
 from qps_service.errors import FormatError
 from qps_service.formats.presets import NAMES, ROLES, as_list, compile_format
 from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
+from qps_service.scanning.scanner import PURE_VARIABLE
 from qps_service.values.counts import REASONS
 from qps_service.values.latency import Latency, LatencyKey
 from qps_service.values.reports import Report
@@ -61,6 +63,12 @@ def pages() -> dict[str, str]:
     return {str(path.relative_to(ROOT)): path.read_text() for path in paths}
 
 
+def part(text: str, heading: str) -> str:
+    """What stands below a heading, up to the next one of any degree; empty if there is none."""
+    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
+    return found[1] if found else ""
+
+
 def has_row(text: str, name: str) -> bool:
     """Whether there is a table row whose first cell is `name` as code."""
     return re.search(rf"^\| `{re.escape(name)}` \|", text, re.MULTILINE) is not None
@@ -69,6 +77,11 @@ def has_row(text: str, name: str) -> bool:
 def lacking(text: str, needed: Mapping[str, str]) -> Iterator[str]:
     """The keys of `needed` whose text is not in `text` as code."""
     return (what for what, each in needed.items() if f"`{each}`" not in text)
+
+
+def commands_undocumented(pages: Pages) -> list[str]:
+    page = pages[COMMAND_LINE]
+    return [name for name in COMMANDS if not part(page, name) or f"\n| [`{name}`](#{name}) | " not in page]
 
 
 def kinds_invented(pages: Pages) -> list[str]:
@@ -82,12 +95,13 @@ def fields_undocumented(pages: Pages) -> list[str]:
 
 
 def words_undocumented(pages: Pages) -> list[str]:
-    """Names of formats and fields, reasons for rejects, and collapses with their placeholders."""
+    """Names of formats and fields, reasons for rejects, collapses with their placeholders, and a variable."""
     words = {word: word for word in (*NAMES, *REASONS)} | {name: f"${name}" for name in ROLES}
     shown = {name: f"`{name}` | `{placeholder.decode()}`" for name, (placeholder, _) in COLLAPSES.items()}
     return [
         *lacking(pages[FORMATS], words),
         *(name for name, row in shown.items() if row not in pages[SETTINGS]),
+        *lacking(pages[SETTINGS], {PURE_VARIABLE: f"{PURE_VARIABLE}=1"}),
     ]
 
 
@@ -142,6 +156,14 @@ def blocks(pages: Pages, language: str) -> Iterator[str]:
     """The texts between fences of this language."""
     found = (block for text in pages.values() for block in FENCE.findall(text))
     return (block for each, block in found if each == language)
+
+
+def exit_statuses_undocumented(pages: Pages) -> list[str]:
+    statuses = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
+    table = part(pages[COMMAND_LINE], "Exit statuses").partition("Of each command:")[2]
+    rows = {str(status): rf"^\| {status} \|" for status in sorted(statuses)}
+    rows |= {f"{name}: {status}": rf"^\| {status} \|[^|]* `{name}`" for name in COMMANDS for status in (0, 1)}
+    return [what for what, row in rows.items() if not re.search(row, table, re.MULTILINE)]
 
 
 def shell_commands(text: str) -> Iterator[list[str]]:
@@ -285,6 +307,13 @@ RULES = (
 ).format
 
 PROMISES: list[tuple[Check, list[Twin]]] = [
+    (
+        commands_undocumented,
+        [
+            Twin(COMMAND_LINE, "## imitate\n", "## simulate\n"),
+            Twin(COMMAND_LINE, "| [`page`](#web) |", "| [`web`](#web) |"),
+        ],
+    ),
     (kinds_invented, [Twin(MESSAGES, "0" * 32, kinds.ROTATED.message_id)]),
     (
         fields_undocumented,
@@ -297,6 +326,7 @@ PROMISES: list[tuple[Check, list[Twin]]] = [
         words_undocumented,
         [
             Twin(SETTINGS, "`number`", "`numeric`"),
+            Twin(SETTINGS, "a variable", "`QPS_REPORTER_PURE=1`"),
             Twin(SETTINGS, "`:number`", "`:id`"),
             Twin(FORMATS, "`too_wide`", "`too_long`"),
             Twin(FORMATS, "`$target`", "`$request_uri`"),
@@ -329,6 +359,13 @@ PROMISES: list[tuple[Check, list[Twin]]] = [
             Twin(REPORT, '"requests":7,', '"requests":6,'),
             Twin(REPORT, '{"name":"access",', '{"log":"access",'),
             Twin(REPORT, '"rate":2.98', '"rate":2.99'),
+        ],
+    ),
+    (
+        exit_statuses_undocumented,
+        [
+            Twin(COMMAND_LINE, "\n| 4 | `run`", "\n| 3 | `run`"),
+            Twin(COMMAND_LINE, "\n| 0 | `run`", "\n| 0 | `web`"),
         ],
     ),
     (

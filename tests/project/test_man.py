@@ -18,10 +18,13 @@ import pytest
 
 from qps_service import errors
 from qps_service.cli import COMMANDS, make_parser
+from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE
 from qps_service.configuration.outputs import TABLES
 from qps_service.configuration.settings import HISTORY, LOG, REPORTS, RULE, SERVICE
 from qps_service.counting.routes import COLLAPSES
+from qps_service.formats.presets import NAMES as FORMATS
 from qps_service.outputs.journal import report_fields
+from qps_service.scanning.scanner import PURE_VARIABLE
 from qps_service.values.reports import Report
 from tests.project.pages import script
 from tests.project.test_docs import LATENCIES
@@ -93,6 +96,13 @@ def arguments_missing(pages: Pages) -> list[str]:
     ]
 
 
+def variables_missing(pages: Pages) -> list[str]:
+    flagged = [setting.variable for setting in (*SERVICE, *LOG) if setting.flag]
+    part = section(pages[COMMAND], "ENVIRONMENT")
+    named = (LOG_VARIABLE, NAME_VARIABLE, CONFIG_VARIABLE, PURE_VARIABLE, *flagged)
+    return [name for name in named if not re.search(rf"^ +{name}$", part, re.MULTILINE)]
+
+
 def settings_missing(pages: Pages) -> list[str]:
     problems = []
     outputs = section(pages[FILE], "OUTPUTS")
@@ -118,6 +128,11 @@ def settings_missing(pages: Pages) -> list[str]:
             problems += [f"{setting.key}: {what}" for what in needed if what not in text]
             problems += [] if text else [setting.key]
     return problems
+
+
+def formats_missing(pages: Pages) -> list[str]:
+    part = section(pages[FILE], "FORMATS")
+    return [name for name in FORMATS if not re.search(rf"^ +{name}\b", part, re.MULTILINE)]
 
 
 def collapses_missing(pages: Pages) -> list[str]:
@@ -202,6 +217,9 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (settings_missing, FILE, "       [output.json]\n", "       [output.jsonl]\n"),
     (settings_missing, FILE, "Default: 8125.", "Default: 8126."),
     (settings_missing, FILE, "Variable: QPS_REPORTER_STATE.", ""),
+    (variables_missing, COMMAND, "       QPS_REPORTER_START\n", ""),
+    (variables_missing, COMMAND, "       QPS_REPORTER_PURE\n", ""),
+    (formats_missing, FILE, "       auto   ", "       self   "),
     (fields_missing, SERVICE_PAGE, "       QPS_LATENCY\n", "       QPS_TIME\n"),
     (fields_missing, SERVICE_PAGE, "       QPS_SECONDS\n", "       QPS_TIME\n"),
     (exit_statuses_missing, COMMAND, "so were top and web", "so was top"),
