@@ -82,11 +82,6 @@ def reload_untold() -> None:
     keep_quiet("RELOADING=1")
 
 
-def drop_nothing() -> None:
-    """Broken: what was given to systemd to keep stays there for good."""
-    keep_quiet("FDSTOREREMOVE=1")
-
-
 def let_systemd_poll() -> None:
     """Broken: systemd drops a FIFO from its store as soon as nobody writes to it."""
     notify_with(lambda notify, text, rest: notify(text.replace("\nFDPOLL=0", ""), **rest))
