@@ -287,22 +287,6 @@ def equal_lines_renamed(make: Make, *, reader: Callable[..., None], of_rig: OfRi
     rig.check(losses=[])
 
 
-def equal_lines_truncated(make: Make, *, reader: Callable[..., None]) -> None:
-    """copytruncate, of such lines: fewer come than there were. After a stop nothing tells the copy from an
-    older log: it is counted, and said."""
-    rig, _ = health_checked(make)
-
-    def change() -> None:
-        rig.copytruncate()
-        check_health(rig, rig.writer(), 300)
-
-    reader(rig, change)
-    rig.settle()
-    more = rig.seen[LINE] - rig.expected[LINE]
-    assert more in ((0,) if reader is running else (0, 500))
-    assert not more or any("of 500 lines at most" in text for text in rig.said("possible_duplicate"))
-
-
 def equal_lines_put_in_place(make: Make, *, reader: Callable[..., None]) -> None:
     """A file with such lines takes the log's name, and no rotation brought it: counted, and said."""
     rig, _ = health_checked(make)

@@ -108,20 +108,6 @@ def link_set_anew(
     read_by_turns(rig, old, rotate, packs=packs, killed=killed)
 
 
-def out_of_reach(make: Make, *, name: str, rotate: Rotate = renamed) -> None:
-    """Rotated to where nobody looks for it: that is said."""
-    rig, old = begun(make)
-    rig.stop()
-    old.close()
-    pack(rotate(rig, name))
-    rig.writer().lines(50)
-    rig.start()
-    rig.look()
-    rig.check()
-    (loss,) = rig.losses()
-    assert "went away while nobody was reading it" in loss
-
-
 def beside_another_log(make: Make, *, one: str, other: str, rotated: str) -> None:
     """Each of two logs is rotated while nobody reads, to names that differ in a number: its own alone."""
     rig, old = begun(make, one)

@@ -71,16 +71,6 @@ def test_ready_stopping_last_report(run: Run) -> None:
     )
 
 
-def test_a_closed_pipe_ends_it_quietly(run: Run) -> None:
-    program = run("--interval", "100ms")
-    program.readline()
-    assert program.process.stdout is not None
-    program.process.stdout.close()
-    assert program.process.stderr is not None
-    assert program.process.stderr.read() == f"qps-reporter: following {program.log}\n"
-    assert program.process.wait(GUARD) == 0
-
-
 class Socket:
     """What stdout is connected to, as a service's is to journald; its environment, where that says so."""
 

@@ -14,7 +14,7 @@ import pytest
 from qps_service.ledger.schema import VERSION
 from qps_service.service.process import boot_id
 from tests.fault import broken
-from tests.fault.program import MakeSite, Site, run_program
+from tests.fault.program import MakeSite, Site
 from tests.promised import MadePromise, promises
 from tests.samples import SAMPLES, move_in, sample_of
 
@@ -87,17 +87,3 @@ test_an_upgrade, test_a_step_that_forgets_is_noticed = promises(
         for meanwhile in (stay, rotate)
     )
 )
-
-
-@pytest.mark.parametrize("version", SAMPLES)
-def test_an_audit_before_the_service_started(version: int, make_site: MakeSite) -> None:
-    site = moved_in(make_site(), version)
-    before = {path: path.read_bytes() for path in site.state.iterdir()}
-    found = run_program("audit", "--state", site.state)
-    assert (found.returncode, found.stderr) == (0, "")
-    assert "read 39 lines, counted 36 requests + 3 rejected = 39" in found.stdout
-    assert {path: path.read_bytes() for path in site.state.iterdir()} == before
-    site.once()
-    assert (
-        run_program("audit", "--state", site.state).stdout.splitlines()[1:] == found.stdout.splitlines()[1:]
-    )

@@ -226,10 +226,6 @@ ReadsRotatedCopiesAnew = spoilt(
 )
 
 
-# Takes what is made of the log that it opens for another file, while a look goes on.
-SettlesTheLogLate = spoilt("SettlesTheLogLate", "_discovery.settle_log", lambda *_, **__: None)
-
-
 class BelievesThatTheLogStayed(Follower):
     """Takes a log that systemd kept for the one that the last commit knew."""
 
