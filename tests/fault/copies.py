@@ -184,20 +184,8 @@ def put_back(make: Make, *, put: Put, reader: Callable[..., None], of_rig: OfRig
     check_copy(rig, is_exact=reader is running)
 
 
-def without_first(lines: list[bytes]) -> list[bytes]:
-    return lines[1:]
-
-
 def without_some(lines: list[bytes]) -> list[bytes]:
     return lines[:300] + lines[310:400] + lines[401:]
-
-
-def without_last(lines: list[bytes]) -> list[bytes]:
-    return lines[:-1]
-
-
-def without_first_half(lines: list[bytes]) -> list[bytes]:
-    return lines[500:]
 
 
 def with_one_altered(lines: list[bytes]) -> list[bytes]:
@@ -212,9 +200,9 @@ def in_another_order(lines: list[bytes]) -> list[bytes]:
     return sorted(lines, key=lambda line: line[-4:])
 
 
-def edited(make: Make, *, edit: Edit, put: Put, reader: Callable[..., None], of_rig: OfRig = NOTHING) -> None:
+def edited(make: Make, *, edit: Edit, put: Put, reader: Callable[..., None]) -> None:
     """What an editor makes of 1000 lines; the log goes on after them."""
-    rig, writer = followed(make, **of_rig)
+    rig, writer = followed(make)
     writer.lines(1000)
     rig.look()
     lines = rig.path.read_bytes().split(b"\n")[:-1]
@@ -261,9 +249,9 @@ def anonymised(make: Make, *, reader: Callable[..., None]) -> None:
 LINE = b"192.0.2.1\tGET /health\t200\t2"
 
 
-def health_checked(make: Make, of_rig: OfRig = NOTHING) -> tuple[Rig, Writer]:
+def health_checked(make: Make) -> tuple[Rig, Writer]:
     """A log of one line, over and over, without a time."""
-    rig, writer = followed(make, **of_rig)
+    rig, writer = followed(make)
     check_health(rig, writer, 500)
     rig.look()
     return rig, writer
@@ -274,9 +262,9 @@ def check_health(rig: Rig, writer: Writer, times: int) -> None:
     rig.expected[LINE] += times
 
 
-def equal_lines_renamed(make: Make, *, reader: Callable[..., None], of_rig: OfRig = NOTHING) -> None:
+def equal_lines_renamed(make: Make, *, reader: Callable[..., None]) -> None:
     """The next log has the same lines."""
-    rig, _ = health_checked(make, of_rig)
+    rig, _ = health_checked(make)
     for count in (300, 500, 700):
 
         def change(count: int = count) -> None:

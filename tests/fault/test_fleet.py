@@ -108,8 +108,6 @@ class Fleet(NamedTuple):
     written: Counter[Row]  # while it was watched
     began: float  # Unix seconds
     ended: float
-    durations: Counter[bytes]  # as they were written, those before the watch included
-    buckets: dict[str, float]  # upper bound -> requests, as Prometheus has them at the end
 
     def requests(self, recorded: str) -> dict[tuple[str, ...], float]:
         """A recorded rate's sum over the run, by its route and status, as far as it has these."""
@@ -165,19 +163,7 @@ def run_fleet(directory: Path, stack: ExitStack) -> Fleet:
     written = truths(logs)
     prometheus.wait_for(counted, before + written.total())
     prometheus.wait_for(f"sum(log:qps_reporter_http_requests:rate{WINDOW})", 0)
-    durations: Counter[bytes] = Counter()
-    for log in logs:
-        for file in log.parent.glob("access.log*"):
-            durations.update(took_in(file.read_bytes()))
-    buckets = prometheus.query("sum by (le) (qps_reporter_http_request_duration_seconds_bucket)")
-    return Fleet(
-        *(prometheus, written, began, ended, durations), {labels["le"]: value for labels, value in buckets}
-    )
-
-
-def took_in(lines: bytes) -> Counter[bytes]:
-    """Seconds, as the lines' last fields have them."""
-    return Counter(line.rpartition(b"\t")[2] for line in lines.splitlines() if b"\t" in line)
+    return Fleet(prometheus, written, began, ended)
 
 
 @pytest.fixture(scope="module")
@@ -199,23 +185,6 @@ def check_rows(fleet: Fleet, recorded: str) -> None:
     assert len(often) > 5
     # A row so rare that no earlier line has it would lack its first request at each host.
     assert {row: requests[row] for row in often} == pytest.approx(often, rel=TOLERANCE, abs=3)
-
-
-def check_buckets(buckets: Mapping[str, float], durations: Counter[bytes]) -> None:
-    """Each has what took at most so long, of all that was written."""
-    assert len(buckets) == 12
-    for bound, requests in buckets.items():
-        assert requests == sum(number for took, number in durations.items() if float(took) <= float(bound))
-
-
-def test_the_fleets_buckets_are_what_was_written(fleet: Fleet) -> None:
-    check_buckets(fleet.buckets, fleet.durations)
-
-
-@pytest.mark.twin
-def test_a_bucket_that_is_one_short_is_noticed(fleet: Fleet) -> None:
-    with pytest.raises(AssertionError):
-        check_buckets(fleet.buckets | {"0.1": fleet.buckets["0.1"] - 1}, fleet.durations)
 
 
 def test_the_fleets_rate_is_the_sum_of_the_truths(fleet: Fleet) -> None:

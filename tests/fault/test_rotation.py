@@ -40,15 +40,7 @@ test_every_line_once, test_twin = promises(*(row(check, twin) for check, twin in
 READERS = (copies.running, copies.stopped, copies.killed, copies.once)
 RENAMES = (copies.by_rename, copies.from_elsewhere)
 IN_PLACE = (copies.in_place, copies.over_it)
-EDITS = (
-    copies.without_first,
-    copies.without_some,
-    copies.without_last,
-    copies.without_first_half,
-    copies.with_one_altered,
-    copies.with_a_header,
-    copies.in_another_order,
-)
+EDITS = (copies.without_some, copies.with_one_altered, copies.with_a_header, copies.in_another_order)
 
 test_what_is_put_in_the_logs_place, test_twin_of_it = promises(
     *(

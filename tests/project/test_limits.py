@@ -5,7 +5,7 @@ fault.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -152,28 +152,19 @@ def native_limits_wrong(header: str) -> list[str]:
     ]
 
 
-def test_the_native_scanner_has_the_same() -> None:
-    assert native_limits_wrong(HEADER) == []
-
-
-def test_the_page_is_what_the_code_has() -> None:
-    assert rows_wrong(PAGE, LIMITS) == []
-
-
-def test_each_limit_is_reached() -> None:
-    assert limits_not_reached(LIMITS) == []
-
-
-def test_each_limit_is_told() -> None:
-    assert limits_untold(LIMITS) == []
-
-
-def test_the_units_limits_are_those_of_the_unit() -> None:
-    assert units_wrong(PAGE) == []
-
-
-def test_the_pages_server_has_the_same() -> None:
-    assert server_wrong(PAGE) == []
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (rows_wrong, (PAGE, LIMITS)),
+        (limits_not_reached, (LIMITS,)),
+        (limits_untold, (LIMITS,)),
+        (units_wrong, (PAGE,)),
+        (server_wrong, (PAGE,)),
+        (native_limits_wrong, (HEADER,)),
+    ],
+)
+def test_nothing_is_wrong(wrong: Callable[..., list[str]], told: tuple[Any, ...]) -> None:
+    assert wrong(*told) == []
 
 
 ROW = "| Connections | 160 | fixed |"

@@ -92,12 +92,6 @@ def beside(service: Service) -> Iterator[Service]:
     service.guest.path(OTHER).unlink()
 
 
-def let_windows_pass(journal: JournalStream) -> None:
-    """Two whole ones."""
-    for _ in range(3):
-        journal.until(lambda entry: is_report(entry) and entry["QPS_LOG"] == "other")
-
-
 @on_one
 def test_an_unreadable_log_is_said_once_and_picked_up_when_readable(beside: Service) -> None:
     service = beside
@@ -109,7 +103,8 @@ def test_an_unreadable_log_is_said_once_and_picked_up_when_readable(beside: Serv
         assert LOG in said["MESSAGE"]
         assert "_qps-reporter" in said["MESSAGE"]
         assert "-rw-------" in said["MESSAGE"] or "0600" in said["MESSAGE"]
-        let_windows_pass(journal)
+        for _ in range(3):  # two whole windows pass
+            journal.until(lambda entry: is_report(entry) and entry["QPS_LOG"] == "other")
         service.log().chmod(0o640)
         journal.until(says(kinds.FOLLOWING))
         # After the first read, which no window has: it was out of reach for longer.
