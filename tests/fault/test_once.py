@@ -90,24 +90,6 @@ def each_pass_tells_what_came_since_the_last(make_site: MakeSite) -> None:
     site.check()
 
 
-def new_logs_are_ours_from_their_end_on(make_site: MakeSite) -> None:
-    """With `start = "end"`, the default: nothing of what was there before the first pass counts."""
-    site = make_site()
-    site.reconfigure('start = "start"\n', "")
-    writer = site.writer()
-    writer.lines(20)
-    site.expected.clear()
-    [[_, _, total]] = once(site)
-    assert total == "total\t-\t0"
-    assert not site.totals()
-    writer.lines(3)
-    [[_, _, *routes, total]] = once(site)
-    assert len(routes) == 3
-    assert [each.requests for each in windows(site)] == [3]
-    assert site.stderr == ""
-    site.check()
-
-
 def a_loss_is_warned_of(make_site: MakeSite) -> None:
     """A file that went away before it was read to its end: on stderr, which cron mails, and in the report."""
     site = make_site()
@@ -138,7 +120,6 @@ test_a_pass, test_the_check_catches_its_twin = promises(
         broken.says_all,
         caught=(ValueError,),
     ),
-    MadePromise(new_logs_are_ours_from_their_end_on, broken.takes_all_that_is_there, caught=(ValueError,)),
     MadePromise(a_loss_is_warned_of, broken.says_nothing, caught=(ValueError,)),
 )
 

@@ -20,17 +20,6 @@ def leftovers(name: str) -> list[str]:
     return mounts + [path for path, _, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path) == name]
 
 
-def test_guests_have_nothing_in_common(image: Image) -> None:
-    with Guest(image) as one, Guest(image) as other:
-        for guest in (one, other):
-            guest.run("systemd-run", "--unit=same", "--property=Type=exec", "sleep", "infinity")
-        one.systemctl("kill", "--signal=KILL", "same")
-        with one.follow("--unit=same") as journal:
-            journal.until(lambda entry: entry.get("UNIT_RESULT") == "signal")
-        assert other.show("same", "ActiveState") == "active"
-        assert not [entry for entry in other.journal("--unit=same") if entry.get("UNIT_RESULT")]
-
-
 def test_a_stopped_guest_leaves_nothing(image: Image) -> None:
     guest = Guest(image)
     with guest:
