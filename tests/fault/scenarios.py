@@ -259,22 +259,6 @@ def vanished_and_back(make: Make) -> None:
     rig.check()
 
 
-def moved_back(make: Make) -> None:
-    """A rotated file is renamed to the log again: it goes on where it was."""
-    rig, old = followed(make)
-    old.lines(3)
-    rotated = rig.rotate()
-    rig.look()
-    other = rig.writer()
-    other.lines(3)
-    rig.look()
-    rig.path.rename(rig.beside("access.log.77"))
-    rotated.rename(rig.path)
-    rig.look()
-    rig.writer().lines(2)
-    rig.check()
-
-
 def queue_overflow(make: Make) -> None:
     """More events than the kernel keeps: what came and went in between is found by content."""
     rig = make()

@@ -24,7 +24,6 @@ TWINS = {
     scenarios.symlink_beside_its_targets: twins.TrustsNames,
     scenarios.directory_replaced: twins.ClosesFirst,
     scenarios.vanished_and_back: twins.SaysEachTime,
-    scenarios.moved_back: twins.NeverLookedBack,
     scenarios.queue_overflow: twins.DistrustsEverything,
     scenarios.many_generations: twins.Forgets,
 }
@@ -54,11 +53,6 @@ test_what_is_put_in_the_logs_place, test_twin_of_it = promises(
     *(row(copies.put_back, twins.ReadsAnewInPlace, put=put, reader=copies.running) for put in IN_PLACE),
     *(row(copies.put_back, twins.StartsAnew, put=put, reader=copies.stopped) for put in IN_PLACE),
     *(row(copies.mirrored_and_rotated, twins.ReadsCopiesAnew, reader=reader) for reader in READERS),
-    *(
-        row(copies.put_and_rotated, twin, reader=reader, kept=kept)
-        for reader in READERS
-        for kept, twin in ((60, twins.ReadsRotatedCopiesAnew), (1, twins.ReadsRotatedCopiesAnew))
-    ),
     *(
         row(copies.edited, twins.ReadsCopiesAnew, edit=edit, put=copies.by_rename, reader=reader)
         for edit in EDITS
