@@ -116,23 +116,6 @@ def test_an_unreadable_log_is_said_once_and_picked_up_when_readable(beside: Serv
     assert service.show("StatusText").endswith("; 9 requests in total")
 
 
-def test_reload_takes_the_new_configuration_and_keeps_the_counts(service: Service) -> None:
-    service.begin(NEVER)
-    service.append(lines(10))
-    process = service.show("MainPID")
-    service.configure(configuration(interval="1s"))
-    service.reload()
-    with service.follow() as journal:
-        journal.until(says(kinds.RELOADED))
-        service.append(lines(5))
-        await_requests(journal, 15)
-        journal.until(is_report)
-    assert service.show("StatusText").endswith("; 15 requests in total")
-    assert (service.show("MainPID"), service.show("ActiveState")) == (process, "active")
-    service.stop()
-    assert service.requests() == 15
-
-
 def hang_until_killed(service: Service, journal: JournalStream, timeout: float) -> None:
     """Start, see a report, make the next read hang; returns when the watchdog has struck."""
     service.begin()
