@@ -77,14 +77,6 @@ def for_window(text: str) -> str:
     return re.sub(r"1m\b", WINDOW, text)
 
 
-def free_ports(number: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
-    ports: set[int] = set()
-    while len(ports) < number:
-        ports.add(free_port())
-    return sorted(ports)
-
-
 def earlier_lines(log: Path) -> bytes:
     """Of every route and status, and many of each: what a series begins with is in no rate, and one that
     grows from next to nothing is taken to have begun within the window."""
@@ -121,7 +113,7 @@ class Fleet(NamedTuple):
 
 def run_fleet(directory: Path, stack: ExitStack) -> Fleet:
     """Start everything, write, and wait until the rates are back at 0."""
-    *ports, own_port = free_ports(INSTANCES + 1)
+    *ports, own_port = (free_port() for _ in range(INSTANCES + 1))
     logs = [directory / str(number) / "access.log" for number in range(INSTANCES)]
     past = earlier_lines(directory / "earlier.log")
     for port, log in zip(ports, logs, strict=True):
