@@ -56,9 +56,8 @@ def check_upgrade(
     rotate(site)
     site.once()
     site.check_counts(site.totals())
-    assert site.query("SELECT 'losses', count(*) FROM loss") == [("losses", 1)], (
-        site.stderr
-    )  # the sample's own
+    losses = site.query("SELECT 'losses', count(*) FROM loss")
+    assert losses == [("losses", 1)], site.stderr  # the sample's own
     assert site.query("SELECT reason, lines FROM rejects") == [("fields", 3)]
     site.audit()
 
