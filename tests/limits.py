@@ -267,6 +267,9 @@ LIMITS = {
     "What the kernel takes of each before it is read": Limit(
         f"{SERVER}SENT_AHEAD", "network.test_http_server"
     ),
+    "What the kernel takes of what each sends unread": Limit(
+        f"{SERVER}RECEIVED_AHEAD", "network.test_http_server"
+    ),
     "Size of an answer": Limit("prometheus.max_answer", "outputs.test_prometheus"),
     "Series of durations by route": Limit(
         "outputs.prometheus.exposition:LATENCY_SERIES_LIMIT", "outputs.test_exposition"

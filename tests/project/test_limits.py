@@ -176,14 +176,14 @@ def test_the_pages_server_has_the_same() -> None:
     assert server_wrong(PAGE) == []
 
 
-ROW = "| Connections | 160 | fixed |"
+ROW = "| Connections | 384 | fixed |"
 
 
 @pytest.mark.twin
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
-        (ROW, "| Connections | 33 | fixed |", "Connections: 33, and the code has 160"),
+        (ROW, "| Connections | 33 | fixed |", "Connections: 33, and the code has 384"),
         (
             "memory | 32 MiB |",
             "memory | 32 KiB |",
@@ -191,7 +191,7 @@ ROW = "| Connections | 160 | fixed |"
         ),
         ("| 250 ms |", "| 250 s |", "Wait for another program's lock: 250 s, and the code has 250000000"),
         ("| 20 % |", "| 2 % |", "Share of the time that answers take: 2 %, and the code has 0.2"),
-        (ROW, "| Connections | a few | fixed |", "Connections: a few, and the code has 160"),
+        (ROW, "| Connections | a few | fixed |", "Connections: a few, and the code has 384"),
         (ROW, "| Clients | 32 | fixed |", "no limit: Clients"),
         (ROW, "| Clients | 32 | fixed |", "no row: Connections"),
         (ROW, f"{ROW} |\n{ROW}", "twice: Connections"),

@@ -95,7 +95,7 @@ class Bench:
         self.now += PAUSE
         self.group.flush(self.now)
         asked = self.group.asked(self.now, is_behind=False)
-        self.group.answer(asked, overview(self.standing), self.now)
+        self.group.answer(asked, overview(self.standing), self.now, self.now)
 
     @property
     def standing(self) -> Standing:
