@@ -22,9 +22,8 @@ from qps_service.text.units import SECOND
 
 # Scrapers are few. Where more come, the oldest has to go that sends no more and has no answer yet, as who is
 # gone; without any, the oldest that has not asked yet, or is slow to read. Who has asked costs little until
-# is for so many, and the kernel's queue comes after. With more, 256 logs would have no room beside them in
-# 1,024 descriptors, a shell's usual limit.
-# 1,024 descriptors, a shell's usual limit.
+# there is an answer, and all get the same. With fewer places, who comes last in the kernel's queue would wait
+# for more answers. With more, 256 logs would have no room among 1,024 descriptors, a shell's usual limit.
 CLIENTS = 384
 # Of those who get one so many may have read but a part: the kernel holds some of it for each.
 UNREAD = 64
