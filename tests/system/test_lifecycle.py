@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Set
+from functools import partial
 
 import pytest
 
@@ -314,6 +315,45 @@ print(sqlite3.connect(path, isolation_level=None).execute(query).fetchall())
 def ask(machine: Server, query: str) -> str:
     """What the ledger answers, the service being stopped, or executes."""
     return machine.guest.run("python3", "-c", ASK, f"{STATE}/ledger.db", query).stdout.strip()
+
+
+def archives(machine: Server) -> None:
+    """From before the log was followed, plain and packed."""
+    for name, text in (("access.log.1", lines(3)), ("access.log.2", lines(4))):
+        machine.guest.path(f"/var/log/{name}").write_text(text)
+    machine.guest.run("gzip", "/var/log/access.log.2")
+
+
+def check_an_older_ledger(machine: Server, older: str, change: Callable[[], None]) -> None:
+    """From a package whose ledger has an older schema: no old archive is counted, nothing is lost."""
+    archives(machine)
+    upgraded(machine, change, older)
+    assert version(machine) == VERSION
+    assert ask(machine, "PRAGMA user_version") == f"[({SCHEMA},)]"
+    assert ask(machine, "SELECT count(*) FROM loss") == "[(0,)]"
+    before = by_row(machine)
+    machine.start()
+    machine.append(lines(2))
+    machine.stop()
+    assert by_row(machine) - before == {("GET", "/", 200): 2}
+
+
+@on_one
+def test_an_upgrade_takes_an_older_ledger_along(machine: Server, older: str) -> None:
+    check_an_older_ledger(machine, older, partial(machine.install, VERSION, KEEP))
+
+
+@pytest.mark.twin
+@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
+def test_an_upgrade_that_forgets_an_older_ledgers_files_is_noticed(machine: Server, older: str) -> None:
+    def change() -> None:
+        machine.stop()
+        ask(machine, "DELETE FROM position")
+        ask(machine, "DELETE FROM stranger")
+        machine.install(VERSION, KEEP)
+
+    with pytest.raises(AssertionError):
+        check_an_older_ledger(machine, older, change)
 
 
 @on_one
