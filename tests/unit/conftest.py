@@ -23,6 +23,7 @@ from qps_service.values.counts import Scanned
 from tests.built import once
 from tests.fuzz.building import MODULE_VARIABLE, build_extension
 
+Make = Callable[[ScanOptions, Callable[[Scanned], None]], Scanner]
 MakeScanner = Callable[[LogFormat, int], Scanner]
 
 
@@ -31,21 +32,20 @@ def no_spill(scanned: Scanned) -> None:
     raise AssertionError(f"spilled {len(scanned.rows)} rows")
 
 
-def _native(level: str, log_format: LogFormat, max_line: int) -> Scanner:
-    return NativeScanner(ScanOptions(log_format, max_line), no_spill, level=level)
+# Each scanner there is; all of them must give the same results.
+# The native ones must be there: scripts/setup.sh test builds them.
+MAKERS: dict[str, Make] = {
+    "py": PureScanner,
+    **{f"c-{level}": partial(NativeScanner, level=level) for level in _scan.LEVELS},
+}
 
 
-def pure_scanner(log_format: LogFormat, max_line: int, *, kind: type[PureScanner] = PureScanner) -> Scanner:
-    """A pure scanner, or a twin of it, that keeps all it counts."""
+def pure_scanner(log_format: LogFormat, max_line: int, *, kind: Make = PureScanner) -> Scanner:
+    """A pure scanner, or another one, that keeps all it counts."""
     return kind(ScanOptions(log_format, max_line), no_spill)
 
 
-# Each scanner there is; all of them must give the same results.
-# The native ones must be there: scripts/setup.sh test builds them.
-SCANNERS: dict[str, MakeScanner] = {
-    "py": pure_scanner,
-    **{f"c-{level}": partial(_native, level) for level in _scan.LEVELS},
-}
+SCANNERS: dict[str, MakeScanner] = {name: partial(pure_scanner, kind=make) for name, make in MAKERS.items()}
 
 
 @pytest.fixture(params=SCANNERS)

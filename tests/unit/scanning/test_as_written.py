@@ -5,14 +5,12 @@ Each is from a public report, a project's documentation or its source, with othe
 
 import re
 
-import pytest
-
 from qps_service.formats import json_lines, json_members, line, named_fields, presets, wrapping
 from qps_service.formats.log_format import DECIDING
 from qps_service.formats.presets import Preset
 from qps_service.scanning import pure
 from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import MakeScanner, pure_scanner
+from tests.unit.conftest import SCANNERS, MakeScanner
 from tests.unit.scanning.test_scanners import check_decides
 
 Expected = tuple[bytes, bytes, int, int | None] | str
@@ -364,11 +362,6 @@ MESSAGES: list[Row] = [  # of Caddy's, about a request that has a line of its ow
 ROWS = {"odd JSON": ODD_JSON, "names": NAMES, "around": AROUND, "ltsv": LTSV, "messages": MESSAGES}
 
 
-@pytest.mark.parametrize("kind", ROWS)
-def test_lines_as_they_are_written(make_scanner: MakeScanner, kind: str) -> None:
-    check_rows(make_scanner, kind)
-
-
 def check_rows(make: MakeScanner, kind: str) -> None:
     for text, written, expected in ROWS[kind]:
         try:
@@ -437,9 +430,6 @@ TWINS = {
         "the last of a label counts": Patches(
             (named_fields, "values_of", lambda written: dict(_pairs(written)))
         ),
-        "a label ends at its last colon": Patches(
-            (named_fields, "values_of", lambda written: _late(written))
-        ),
     },
     "messages": {
         "messages are requests": Patches((named_fields, "MESSAGES", (b"?",))),
@@ -455,11 +445,10 @@ def _pairs(written: bytes) -> list[tuple[bytes, bytes]]:
     return [(label, text) for label, _, text in split]
 
 
-def _late(written: bytes) -> dict[bytes, bytes]:
-    split = (field.rpartition(b":") for field in reversed(written.split(b"\t")))
-    return {label: text for label, _, text in split}
-
-
 test_promise, test_twin = promises(
-    *(Promise(check_rows, pure_scanner, TWINS[kind], label=kind, kind=kind) for kind in ROWS)
+    *(
+        Promise(check_rows, make, TWINS[kind] if name == "py" else {}, label=name, kind=kind)
+        for kind in ROWS
+        for name, make in SCANNERS.items()
+    )
 )

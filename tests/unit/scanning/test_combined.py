@@ -2,29 +2,19 @@
 that they state."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 
 import pytest
 
 from qps_service.formats import combined, timestamps
 from qps_service.formats import line as reference
 from qps_service.formats.presets import ALIASES, compile_format
-from qps_service.scanning import _scan, pure
-from qps_service.scanning.native import NativeScanner
+from qps_service.scanning import pure
 from qps_service.scanning.options import ScanOptions
-from qps_service.scanning.pure import PureScanner
-from qps_service.scanning.scanner import Scanner
 from qps_service.values.counts import Counts, Key
 from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import no_spill
+from tests.unit.conftest import MAKERS, Make, no_spill
 
-Make = Callable[[ScanOptions, Callable[..., None]], Scanner]
-MAKERS: dict[str, Make] = {
-    "py": PureScanner,
-    **{f"c-{level}": partial(NativeScanner, level=level) for level in _scan.LEVELS},
-}
 FAMILY = compile_format("combined")
 LIMIT = 64 * 1024  # bytes of a line
 TEN = int(datetime(2026, 11, 24, 10, tzinfo=UTC).timestamp())

@@ -18,8 +18,7 @@ from qps_service.scanning.w3c import W3cScanner
 from qps_service.values.counts import OTHER, Counts, Key, Scanned
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import no_spill
-from tests.unit.scanning.test_combined import MAKERS, Make
+from tests.unit.conftest import MAKERS, Make, no_spill
 
 T = b'[24/Nov/2026:14:50:08 +0000] "GET /cart?a HTTP/1.1" 200 512'
 FIELDS = b"#Fields: date time cs-method cs-uri-stem sc-status sc-bytes "

@@ -9,12 +9,10 @@ import pytest
 from qps_service.formats import line as reference
 from qps_service.formats.line import ListReader, Reader, Rejected, request_of
 from qps_service.formats.presets import LogFormat, as_list, compile_format
-from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
-from qps_service.scanning.pure import PureScanner
 from qps_service.values.counts import SAMPLE_LIMIT, Key
 from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import MakeScanner, no_spill, pure_scanner
+from tests.unit.conftest import MAKERS, SCANNERS, Make, MakeScanner, no_spill
 
 COMBINED = b'192.0.2.1 - - [24/Nov/2026:10:00:00 +0000] "GET /a HTTP/1.1" 200 5 "-" "x"'
 JSON = b'{"uri":"/b","method":"PUT","status":201,"size":7}'
@@ -101,20 +99,15 @@ def check_list(make: MakeScanner, texts: str, lines: dict[bytes, Expected]) -> N
         assert (found.sample.line if found.sample else None) == (rejected and rejected[:SAMPLE_LIMIT])
 
 
-@pytest.mark.parametrize(("texts", "lines"), LISTS)
-def test_a_list(make_scanner: MakeScanner, texts: str, lines: dict[bytes, Expected]) -> None:
-    check_list(make_scanner, texts, lines)
-
-
 def check_all(make: MakeScanner) -> None:
     for texts, lines in LISTS:
         check_list(make, texts, lines)
 
 
-@pytest.mark.parametrize("kind", [PureScanner, NativeScanner])
-def test_each_format_tells_its_own_time(kind: type[PureScanner] | type[NativeScanner]) -> None:
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_each_format_tells_its_own_time(make: Make) -> None:
     log_format = listed("[$time_local] $uri $status, $msec $uri $status, $uri $status")
-    scanner = kind(ScanOptions(log_format, LIMIT, span=60), no_spill)
+    scanner = make(ScanOptions(log_format, LIMIT, span=60), no_spill)
     scanner.scan(b"[24/Nov/2026:14:50:08 +0000] /a 200\n1795531868 /b 404\n/c 500\n")
     second = scanner.take().times
     assert {begin: list(requests).index(1) for begin, requests in second.items()} == {
@@ -164,11 +157,6 @@ class _Twin(ListReader):
         return number, self._readers[number].roles(line)
 
 
-class TheFirstAlone(_Twin):
-    def _by(self, line: bytes) -> int:
-        return 0
-
-
 class TheLastThatReads(_Twin):
     def _by(self, line: bytes) -> int:
         return next((number for number, why in reversed([*self._reasons(line)]) if why is None), 0)
@@ -185,13 +173,10 @@ class TheReasonOfTheLast(_Twin):
         return next((number for number, why in self._reasons(line) if why is None), last)
 
 
+TWINS = {
+    each.__name__: Patches((reference, "ListReader", each))
+    for each in (TheLastThatReads, TheReasonOfTheFirst, TheReasonOfTheLast)
+}
 test_promise, test_twin = promises(
-    Promise(
-        check_all,
-        pure_scanner,
-        {
-            each.__name__: Patches((reference, "ListReader", each))
-            for each in (TheFirstAlone, TheLastThatReads, TheReasonOfTheFirst, TheReasonOfTheLast)
-        },
-    ),
+    *(Promise(check_all, make, TWINS if name == "py" else {}, label=name) for name, make in SCANNERS.items())
 )

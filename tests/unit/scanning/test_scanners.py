@@ -268,28 +268,21 @@ BESIDE: list[tuple[str, bytes, tuple[bytes, bytes, int, int | None] | str]] = [
 def check_decides(
     make: MakeScanner, text: str, written: bytes, expected: tuple[bytes, bytes, int, int | None] | str
 ) -> None:
+    """Alone, and in a block of many where the scanners take short cuts."""
     for times in (1, 5):
         scanner = make(compile_format(text), LIMIT)
         scanner.scan(b"\n".join([written] * times))  # the second time what is known is met again
         found = scanned(scanner, b"\n".join([written] * times) + b"\n")
         if isinstance(expected, str):
-            assert told(found)[:3] == (2 * times, {}, {expected: 2 * times})
+            assert told(found)[:3] == (2 * times, {}, {expected: 2 * times}), written
         else:
             counts = Counts(2 * times, 2 * times * (expected[3] or 0))
-            assert told(found) == (2 * times, {Key(*expected[:3]): counts}, {}, None)
+            assert told(found) == (2 * times, {Key(*expected[:3]): counts}, {}, None), written
         assert found.unmeasured == (2 * times if expected[3:] == (None,) else 0)
 
 
-@pytest.mark.parametrize(("text", "written", "expected"), BESIDE)
-def test_method_route_and_status_decide(
-    make_scanner: MakeScanner, text: str, written: bytes, expected: tuple[bytes, bytes, int, int | None] | str
-) -> None:
-    """Whatever stands beside them; alone, and in a block of many where the scanners take short cuts."""
-    check_decides(make_scanner, text, written, expected)
-
-
-def check_all_decide(make: MakeScanner) -> None:
-    """All that is above."""
+def method_route_and_status_decide(make: MakeScanner) -> None:
+    """Whatever stands beside them."""
     for each in BESIDE:
         check_decides(make, *each)
     for request in (b" GET  /a ", b"GET /a HTTP/1.1"):
@@ -414,12 +407,6 @@ SplitsAtReturns = twin(
 )
 
 
-class ForgetsBetweenBlocks(PureScanner):  # only the last block counts
-    def scan(self, block: bytes | memoryview) -> tuple[int, int]:
-        self._clear()
-        return super().scan(block)
-
-
 SIZE_OF = reference._size
 # What becomes of a line where the reference reads otherwise.
 OTHERWISE = {
@@ -430,13 +417,13 @@ OTHERWISE = {
     "what is cut is not known": Patches((reference, "_cut_pattern", lambda pieces, place: b"$.")),
     "an odd size is none": Patches((reference, "_size", lambda text: SIZE_OF(text) or 0)),
 }
-BROKEN = (SkipsBlankLines, DropsBadStatuses, WantsNewline, SplitsAtReturns, ForgetsBetweenBlocks)
+BROKEN = (SkipsBlankLines, DropsBadStatuses, WantsNewline, SplitsAtReturns)
 TWINS = {twin.__name__: partial(pure_scanner, kind=twin) for twin in BROKEN}
 
 test_promise, test_twin = promises(
-    Promise(check_all_decide, pure_scanner, OTHERWISE),
     *(
-        Promise(check_conservation, make, TWINS if name == "py" else {}, label=name)
+        Promise(check, make, twins if name == "py" else {}, label=name)
         for name, make in SCANNERS.items()
+        for check, twins in ((method_route_and_status_decide, OTHERWISE), (check_conservation, TWINS))
     ),
 )
