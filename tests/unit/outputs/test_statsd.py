@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
-import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.outputs.metric_names import Alphabet
@@ -124,20 +123,13 @@ class NeverZero(Renderer):
         return (line for line in super().lines(*arguments) if ":0|g" not in line)
 
 
-class ForEver(Renderer):
-    def lines(self, *arguments: Any) -> Iterator[str]:
-        if self._fading:
-            self._fading.remember(list(self._fading._left))
-        return super().lines(*arguments)
-
-
 class Newborn(Renderer):
     def lines(self, reports: Any, overview: Any) -> Iterator[str]:
         return super().lines(reports, OVERVIEW)
 
 
 test_promise, test_twin = promises(
-    Promise(is_zero_for_a_while, Renderer, [NeverZero, ForEver], caught=(IndexError,)),
+    Promise(is_zero_for_a_while, Renderer, [NeverZero], caught=(IndexError,)),
     Promise(is_zero_after_a_restart, Renderer, [Newborn]),
     Promise(is_kept_without_a_report, Renderer, [NeverWaits]),
 )
@@ -175,6 +167,8 @@ test_limits, test_limits_that_are_doubled = promises(
 Pack = Callable[[list[str], int], Iterator[bytes]]
 
 
+@given(sizes=st.lists(st.integers(1, 50), max_size=60), limit=st.integers(10, 60))
+@example(sizes=[5] * 20, limit=22)
 def check_packed(pack: Pack, sizes: list[int], limit: int) -> None:
     """Datagrams have whole lines, within the limit, and as many as fit."""
     lines = [f"{number % 10}" * size for number, size in enumerate(sizes)]
@@ -185,26 +179,13 @@ def check_packed(pack: Pack, sizes: list[int], limit: int) -> None:
         assert len(packet) + 1 + len(after.split("\n")[0]) > limit, "another line would have had room"
 
 
-@given(st.lists(st.integers(1, 50), max_size=60), st.integers(10, 60))
-def test_datagrams_have_whole_lines_and_are_full(sizes: list[int], limit: int) -> None:
-    check_packed(pack, sizes, limit)
-
-
 def cutting(lines: list[str], limit: int) -> Iterator[bytes]:
     text = "\n".join(lines).encode()
     return (text[at : at + limit] for at in range(0, len(text), limit))
-
-
-def one_by_one(lines: list[str], limit: int) -> Iterator[bytes]:
-    return (line.encode() for line in lines)
 
 
 def breaks_are_not_counted(lines: list[str], limit: int) -> Iterator[bytes]:
     return pack(lines, limit + 1)
 
 
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [cutting, one_by_one, breaks_are_not_counted])
-def test_other_datagrams_are_caught(twin: Pack) -> None:
-    with pytest.raises(AssertionError):
-        check_packed(twin, [5] * 20, 22)
+test_packed, test_packed_twin = promises(Promise(check_packed, pack, [cutting, breaks_are_not_counted]))

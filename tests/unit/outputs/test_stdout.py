@@ -248,12 +248,6 @@ def write_at_once(output: StdoutOutput, reports: Sequence[Report], *_: object) -
         os.write(output._descriptor, render_text(report).encode())
 
 
-def keep_all(output: StdoutOutput, reports: Sequence[Report], *_: object) -> None:
-    for report in reports:
-        output._waiting += render_text(report).encode()
-    output.flush(0)
-
-
 def keep_the_start(output: StdoutOutput, reports: Sequence[Report], *arguments: Any) -> None:
     """Of what does not fit, a part is kept."""
     StdoutOutput.emit(output, reports, *arguments)
@@ -272,7 +266,6 @@ test_promise, test_twin = promises(
         StdoutOutput,
         [
             twin(StdoutOutput, "blocks", "emit", instead=write_at_once),
-            twin(StdoutOutput, "keeps all", "emit", instead=keep_all),
             twin(StdoutOutput, "keeps the start", "emit", instead=keep_the_start),
             SAYS_EACH,
             Doubled("outputs.stdout:BACKLOG"),
