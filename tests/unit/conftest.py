@@ -22,6 +22,7 @@ from qps_service.scanning.scanner import Scanner
 from qps_service.values.counts import Scanned
 from tests.built import once
 from tests.fuzz.building import MODULE_VARIABLE, build_extension
+from tests.unit import receiving
 
 Make = Callable[[ScanOptions, Callable[[Scanned], None]], Scanner]
 MakeScanner = Callable[[LogFormat, int], Scanner]
@@ -79,6 +80,12 @@ def local_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None
     yield set_zone
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What some twins send never comes."""
+    monkeypatch.setattr(receiving, "DEADLINE", 0.2)
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import pytest
 from qps_service.network.tcp import FIRST_RETRY, LAST_ROUNDS, LIMIT, PATIENCE, SILENCE, Stream
 from tests.limits import Doubled
 from tests.promised import Promise, nothing, promises, says_each, twin
-from tests.unit import receiving
-from tests.unit.receiving import NOW, RESUMED, Names, Sending, TcpReceiver, until
+from tests.unit.receiving import NOW, RESUMED, Names, Sending, TcpReceiver, closed_port, until
 
 SECOND = 1_000_000_000
 TEN = 10 * SECOND  # between two reports
@@ -25,17 +24,6 @@ def receiver() -> Iterator[TcpReceiver]:
     receiver = TcpReceiver()
     yield receiver
     receiver.close()
-
-
-def closed_port() -> int:
-    receiver = TcpReceiver()
-    receiver.close()
-    return receiver.port
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiving, "DEADLINE", 0.2)
 
 
 def messages(window: int, count: int = 1, size: int = 100) -> list[bytes]:
@@ -88,7 +76,9 @@ def test_what_a_receiver_says_is_thrown_away(receiver: TcpReceiver) -> None:
 
 def is_tried_again(make: Make) -> None:
     """After one second, two, four, up to sixty; it says so once; what is not sent is kept."""
-    site, tried = Sending(make, closed_port()), []
+    site, tried = Sending(make, closed_port(TcpReceiver)), []
+    site.output.flush(NOW)
+    assert site.failures == 0  # while there is nothing to send
     site.output.send(messages(1))
     for second in range(300):
         before = site.failures
@@ -106,13 +96,6 @@ def is_tried_again(make: Make) -> None:
     site.output.send(messages(3))
     assert site.texts == [site.failing(REFUSED), RESUMED]
     receiver.close()
-
-
-def test_nothing_is_tried_while_there_is_nothing_to_send() -> None:
-    site = Sending(Stream, closed_port())
-    site.output.flush(NOW)
-    site.output.close()
-    assert site.failures == 0
 
 
 def a_connection_that_never_comes_about_is_given_up() -> None:
@@ -234,7 +217,7 @@ def named(names: Names, port: int) -> Sending:
 
 
 def test_a_name_is_looked_up_beside_the_loop(receiver: TcpReceiver) -> None:
-    names = Names(("127.0.0.1", closed_port()), ("127.0.0.1", receiver.port))
+    names = Names(("127.0.0.1", closed_port(TcpReceiver)), ("127.0.0.1", receiver.port))
     site = named(names, receiver.port)
     site.window(*messages(1))
     for _ in range(2):
@@ -282,14 +265,14 @@ def the_end_sends_the_rest(make: Make) -> None:
 
 def who_is_dismissed_is_not_waited_for(make: Make) -> None:
     """The counting goes on meanwhile: there is no wait, and what is dropped is said."""
-    site = Sending(make, closed_port())
+    site = Sending(make, closed_port(TcpReceiver))
     site.output.send(messages(1))
     site.output.close(wait=False)
     assert (site.slept, site.failures) == ([], 2)  # nobody is there, and so it is dropped
 
 
 def the_end_does_not_wait_for_long() -> None:
-    site = Sending(Stream, closed_port())
+    site = Sending(Stream, closed_port(TcpReceiver))
     site.output.send(messages(1))
     site.output.close()
     assert (round(sum(site.slept), 6), len(site.slept)) == (1, LAST_ROUNDS)
@@ -313,33 +296,20 @@ def drop_the_newest(stream: Stream) -> bool:
     return is_dropping
 
 
-def drop_what_is_being_sent(stream: Stream) -> None:
-    if stream._size > LIMIT:
-        stream._block, stream._sent = b"", 0
-
-
 def go_on_within_a_message(stream: Stream) -> None:
     sent = stream._sent
     Stream._disconnect(stream)
     stream._sent = sent
 
 
-def skip_what_was_sent_in_part(stream: Stream) -> None:
-    if stream._sent:
-        stream._block = stream._blocks.popleft()[50:]
-
-
-PROMISES = [
+test_promise, _test_twin = promises(
     Promise(a_connection_that_never_comes_about_is_given_up, None, [Doubled("network.tcp:PATIENCE")]),
     Promise(silence_is_not_waited_out_for_long, None, [Doubled("network.tcp:SILENCE")]),
     Promise(the_end_does_not_wait_for_long, None, [Doubled("network.tcp:LAST_ROUNDS")]),
     Promise(
         messages_are_whole_after_a_break,
         Stream,
-        [
-            twin(Stream, "goes on within a message", "_disconnect", instead=go_on_within_a_message),
-            twin(Stream, "skips", "_disconnect", first=skip_what_was_sent_in_part),
-        ],
+        [twin(Stream, "goes on within a message", "_disconnect", instead=go_on_within_a_message)],
     ),
     Promise(
         the_end_sends_the_rest,
@@ -351,16 +321,11 @@ PROMISES = [
         Stream,
         [twin(Stream, "waits", "close", instead=lambda self, wait=True: Stream.close(self))],
     ),
-]
-# What a twin of these sends never comes.
-AWAITED = [
     Promise(
         costs_a_bounded_backlog,
         Stream,
         [
-            twin(Stream, "keeps all", "_keep_limit", instead=lambda self: False),
             twin(Stream, "drops the newest", "_keep_limit", instead=drop_the_newest),
-            twin(Stream, "drops parts", "_keep_limit", first=drop_what_is_being_sent),
             Doubled("network.tcp:LIMIT"),
         ],
     ),
@@ -371,7 +336,6 @@ AWAITED = [
             twin(Stream, "tries at every look", "flush", first=lambda self: vars(self).update(_retry_at=0)),
             twin(Stream, "forgets", "_fail", then=forget),
             says_each(Stream, "_fail", "_trouble"),
-            twin(Stream, "too glad", "_finish_connecting", then=lambda self: self._trouble.works()),
             Doubled("network.tcp:LAST_RETRY"),
         ],
     ),
@@ -381,8 +345,5 @@ AWAITED = [
         [twin(Stream, "never looks", "_look_for_the_end", instead=nothing)],
         caught=(TimeoutError,),
     ),
-]
-
-test_promise, _ = promises(*PROMISES, *AWAITED)
-_, test_twin = promises(*PROMISES)
-test_twin_that_is_waited_for = pytest.mark.usefixtures("impatient")(promises(*AWAITED)[1])
+)
+test_twin = pytest.mark.usefixtures("impatient")(_test_twin)

@@ -3,7 +3,7 @@
 import errno
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,8 +12,7 @@ from qps_service.network.resolver import AGAIN, RETRY, Resolver
 from qps_service.network.udp import BATCH, LAST_ROUNDS, PAUSE, Datagrams, charge
 from tests.limits import Doubled
 from tests.promised import Promise, nothing, promises, says_each, twin
-from tests.unit import receiving
-from tests.unit.receiving import NOW, RESUMED, Names, Sending, UdpReceiver
+from tests.unit.receiving import NOW, RESUMED, Names, Sending, UdpReceiver, closed_port
 
 SMALL = b"a:1|c"
 REFUSED = "Connection refused"
@@ -29,18 +28,6 @@ def receiver() -> Iterator[UdpReceiver]:
     receiver = UdpReceiver()
     yield receiver
     receiver.close()
-
-
-def closed_port() -> int:
-    receiver = UdpReceiver()
-    receiver.close()
-    return receiver.port
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What some twins send never comes."""
-    monkeypatch.setattr(receiving, "DEADLINE", 0.2)
 
 
 def numbered(count: int, size: int = 8) -> list[bytes]:
@@ -146,7 +133,7 @@ def test_a_batch_fits_into_half_of_a_default_buffer(size: int) -> None:
 
 def a_dead_receiver_is_said_once(make: Make) -> None:
     """It is said once while it lasts, one failure a window, and once that it is over."""
-    port = closed_port()
+    port = closed_port(UdpReceiver)
     site, now = Sending(make, port), NOW
     for window in range(1, 4):
         site.window(SMALL, now=now)
@@ -164,7 +151,7 @@ def a_dead_receiver_is_said_once(make: Make) -> None:
 
 
 def test_a_window_that_nobody_hears_is_not_sent_to_its_end() -> None:
-    site, taken = Sending(Datagrams, closed_port()), []
+    site, taken = Sending(Datagrams, closed_port(UdpReceiver)), []
 
     def packets() -> Iterator[bytes]:
         for number in range(100_000):
@@ -368,7 +355,7 @@ def test_a_failed_lookup_keeps_the_address_that_works(receiver: UdpReceiver) -> 
 
 def test_the_next_address_has_its_turn(receiver: UdpReceiver) -> None:
     """A name with one dead address costs one window."""
-    names = Names(("127.0.0.1", closed_port()), ("127.0.0.1", receiver.port))
+    names = Names(("127.0.0.1", closed_port(UdpReceiver)), ("127.0.0.1", receiver.port))
     site = named(names, receiver.port)
     site.window(SMALL)
     names.finish()
@@ -380,20 +367,6 @@ def test_the_next_address_has_its_turn(receiver: UdpReceiver) -> None:
 
 
 # --- the promises
-
-
-def flood(output: Datagrams, now: int) -> None:
-    """Everything at once."""
-    for turn in range(1000):
-        Datagrams.flush(output, now + turn * PAUSE)
-
-
-def hoard(output: Datagrams, packets: Iterable[bytes], batch: int = BATCH) -> None:
-    """Any number of windows wait."""
-    before = list(output._windows)
-    output._windows.clear()
-    Datagrams.send(output, packets, batch)
-    output._windows.extendleft(reversed(before))
 
 
 def forget_what_waits(output: Datagrams) -> None:
@@ -419,7 +392,6 @@ test_promise, _test_twin = promises(
         a_window_is_paced,
         Datagrams,
         [
-            twin(Datagrams, "floods", "flush", instead=flood),
             twin(Datagrams, "restless", "flush", first=lambda self: vars(self).update(_due=None)),
             Doubled("network.udp:BATCH"),
         ],
@@ -430,14 +402,12 @@ test_promise, _test_twin = promises(
         [
             says_each(Datagrams, "send", "_trouble"),
             twin(Datagrams, "never hears", "_hear", instead=nothing),
-            twin(Datagrams, "too glad", "flush", then=lambda self: self._trouble.works()),
         ],
     ),
     Promise(
         a_window_may_wait_behind_another,
         Datagrams,
         [
-            twin(Datagrams, "hoards", "send", instead=hoard),
             twin(Datagrams, "only the newest", "send", first=forget_what_waits),
             Doubled("network.udp:WINDOWS"),
         ],
@@ -445,10 +415,7 @@ test_promise, _test_twin = promises(
     Promise(
         the_end_sends_the_rest,
         Datagrams,
-        [
-            twin(Datagrams, "just leaves", "close", instead=lambda self, wait=True: self._disconnect()),
-            twin(Datagrams, "pours", "close", instead=pour),
-        ],
+        [twin(Datagrams, "pours", "close", instead=pour)],
     ),
     Promise(
         who_is_dismissed_is_not_waited_for,

@@ -377,7 +377,9 @@ def a_stderr_that_nobody_reads_blocks_nothing(make: type[NoticeBoard]) -> None:
 
 
 def rounded(report: Report) -> dict[str, str]:
-    return report_fields(report._replace(rows=[row._replace(rate=round(row.rate, 2)) for row in report.rows]))
+    return report_fields(
+        report._replace(rows=tuple(row._replace(rate=round(row.rate, 2)) for row in report.rows))
+    )
 
 
 def without_waiting(output: JournalOutput, report: Report, now: int) -> dict[str, str] | None:
