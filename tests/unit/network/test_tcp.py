@@ -263,20 +263,14 @@ def the_end_sends_the_rest(make: Make) -> None:
     receiver.close()
 
 
-def who_is_dismissed_is_not_waited_for(make: Make) -> None:
-    """The counting goes on meanwhile: there is no wait, and what is dropped is said."""
-    site = Sending(make, closed_port(TcpReceiver))
-    site.output.send(messages(1))
-    site.output.close(wait=False)
-    assert (site.slept, site.failures) == ([], 2)  # nobody is there, and so it is dropped
-
-
-def the_end_does_not_wait_for_long() -> None:
-    site = Sending(Stream, closed_port(TcpReceiver))
-    site.output.send(messages(1))
-    site.output.close()
-    assert (round(sum(site.slept), 6), len(site.slept)) == (1, LAST_ROUNDS)
-    assert len(site.texts) == 1
+def the_end_does_not_wait_for_long(make: Make) -> None:
+    """Nor at all for who is dismissed, as the counting goes on meanwhile; what is dropped is a failure."""
+    for wait, rounds in ((False, 0), (True, LAST_ROUNDS)):
+        site = Sending(make, closed_port(TcpReceiver))
+        site.output.send(messages(1))
+        site.output.close(wait=wait)
+        assert (len(site.slept), round(sum(site.slept), 6)) == (rounds, int(wait))
+        assert (len(site.texts), site.failures) == (1, 2)  # nobody is there, and so it is dropped
 
 
 # --- the promises
@@ -305,7 +299,14 @@ def go_on_within_a_message(stream: Stream) -> None:
 test_promise, _test_twin = promises(
     Promise(a_connection_that_never_comes_about_is_given_up, None, [Doubled("network.tcp:PATIENCE")]),
     Promise(silence_is_not_waited_out_for_long, None, [Doubled("network.tcp:SILENCE")]),
-    Promise(the_end_does_not_wait_for_long, None, [Doubled("network.tcp:LAST_ROUNDS")]),
+    Promise(
+        the_end_does_not_wait_for_long,
+        Stream,
+        [
+            twin(Stream, "waits", "close", instead=lambda self, wait=True: Stream.close(self)),
+            Doubled("network.tcp:LAST_ROUNDS"),
+        ],
+    ),
     Promise(
         messages_are_whole_after_a_break,
         Stream,
@@ -315,11 +316,6 @@ test_promise, _test_twin = promises(
         the_end_sends_the_rest,
         Stream,
         [twin(Stream, "just leaves", "close", instead=lambda self, wait=True: self._disconnect())],
-    ),
-    Promise(
-        who_is_dismissed_is_not_waited_for,
-        Stream,
-        [twin(Stream, "waits", "close", instead=lambda self, wait=True: Stream.close(self))],
     ),
     Promise(
         costs_a_bounded_backlog,

@@ -257,20 +257,14 @@ def the_end_sends_the_rest(make: Make, receiver: UdpReceiver) -> None:
     assert site.texts == []
 
 
-def who_is_dismissed_is_not_waited_for(make: Make, receiver: UdpReceiver) -> None:
-    """The counting goes on meanwhile: there is no wait, and what is dropped is said."""
-    site = Sending(stuffed(errno.EAGAIN, 1000, make), receiver.port)
-    site.output.send([SMALL])
-    site.output.close(wait=False)
-    assert (site.slept, site.texts) == ([], [site.failing(LATE)])
-
-
-def the_end_does_not_wait_for_long(receiver: UdpReceiver) -> None:
-    site = Sending(stuffed(errno.EAGAIN, 1000), receiver.port)
-    site.output.send([SMALL])
-    site.output.close()
-    assert (round(sum(site.slept), 6), len(site.slept)) == (1, LAST_ROUNDS)
-    assert site.texts == [site.failing(LATE)]
+def the_end_does_not_wait_for_long(make: Make, receiver: UdpReceiver) -> None:
+    """Nor at all for who is dismissed, as the counting goes on meanwhile; what is dropped is said."""
+    for wait, rounds in ((False, 0), (True, LAST_ROUNDS)):
+        site = Sending(stuffed(errno.EAGAIN, 1000, make), receiver.port)
+        site.output.send([SMALL])
+        site.output.close(wait=wait)
+        assert (len(site.slept), round(sum(site.slept), 6)) == (rounds, int(wait))
+        assert site.texts == [site.failing(LATE)]
 
 
 # --- names
@@ -325,32 +319,17 @@ def test_a_name_that_leads_nowhere_is_asked_for_again(receiver: UdpReceiver) -> 
 
 
 def test_a_name_that_moves_is_followed(receiver: UdpReceiver) -> None:
-    other, names = UdpReceiver(), Names(("127.0.0.1", receiver.port))
+    """A lookup that fails meanwhile keeps the address that works."""
+    other, names = UdpReceiver(), Names()
     site = named(names, receiver.port)
-    for now in (NOW, NOW, NOW + AGAIN, NOW + AGAIN):
+    steps = ((0, None, receiver, b"1"), (1, Names.AGAIN, receiver, b"2"), (3, None, other, b"moved"))
+    for at, names.error, where, text in steps:
+        names.addresses = [("127.0.0.1", where.port)]
+        site.window(SMALL, now=NOW + at * AGAIN)  # a lookup begins
         names.finish()
-        site.output.flush(now)
-        site.window(SMALL, now=now)
-        names.addresses = [("127.0.0.1", other.port)]
-    names.finish()
-    site.window(b"moved", now=NOW + AGAIN)
-    assert other.receive(1)[-1] == b"moved"
-    assert b"moved" not in receiver.receive()
-
-
-def test_a_failed_lookup_keeps_the_address_that_works(receiver: UdpReceiver) -> None:
-    names = Names(("127.0.0.1", receiver.port))
-    site = named(names, receiver.port)
-    site.output.flush(NOW)
-    site.window(SMALL)
-    names.finish()
-    names.error = Names.AGAIN
-    site.output.flush(NOW)
-    site.output.flush(NOW + AGAIN)
-    names.finish()
-    site.window(SMALL, now=NOW + AGAIN)
-    assert receiver.receive(2) == [SMALL, SMALL]
-    assert site.texts == []
+        site.window(text, now=NOW + at * AGAIN)
+    assert receiver.receive(5) == [SMALL, b"1", SMALL, b"2", SMALL]
+    assert (other.receive(1), site.texts) == ([b"moved"], [])
 
 
 def test_the_next_address_has_its_turn(receiver: UdpReceiver) -> None:
@@ -418,11 +397,13 @@ test_promise, _test_twin = promises(
         [twin(Datagrams, "pours", "close", instead=pour)],
     ),
     Promise(
-        who_is_dismissed_is_not_waited_for,
+        the_end_does_not_wait_for_long,
         Datagrams,
-        [twin(Datagrams, "waits", "close", instead=lambda self, wait=True: Datagrams.close(self))],
+        [
+            twin(Datagrams, "waits", "close", instead=lambda self, wait=True: Datagrams.close(self)),
+            Doubled("network.udp:LAST_ROUNDS"),
+        ],
     ),
-    Promise(the_end_does_not_wait_for_long, None, [Doubled("network.udp:LAST_ROUNDS")]),
     Promise(a_name_is_looked_up_beside_the_loop, Datagrams, [LooksUpWithinTheLoop]),
 )
 test_twin = pytest.mark.usefixtures("impatient")(_test_twin)

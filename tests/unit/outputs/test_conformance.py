@@ -509,28 +509,6 @@ def say_each(patch: Patch, output: type) -> None:
     spoil(patch, Trouble, "failed", first=lambda self: vars(self).update(is_failing=False))
 
 
-def say_the_first_alone(patch: Patch, output: type) -> None:
-    """A second failure, a week later, is never said."""
-    works = Trouble.works
-
-    def once(self: Trouble) -> None:
-        failing = self.is_failing
-        works(self)
-        self.is_failing = failing
-
-    patch.setattr(Trouble, "works", once)
-
-
-def count_the_first_alone(patch: Patch, output: type) -> None:
-    """Nobody can see in the metrics that it goes on."""
-    capped = property(
-        lambda self: min(vars(self).get("failures", 0), 1),
-        lambda self, number: vars(self).update(failures=number),
-    )
-    patch.setattr(Trouble, "failures", capped, raising=False)
-    patch.setattr(receiving, "DEADLINE", 0.2)
-
-
 def make_anew(patch: Patch, output: type) -> None:
     """Whatever the configuration has, at each reload."""
     spoil(patch, OutputGroup, "reconfigure", first=lambda group: group._chosen.clear())
@@ -539,16 +517,6 @@ def make_anew(patch: Patch, output: type) -> None:
 def wait_when_dismissed(patch: Patch, output: type[Output]) -> None:
     close = output.close
     patch.setattr(output, "close", lambda self, *, wait=True: close(self))
-
-
-def wait_for_long(patch: Patch, output: type) -> None:
-    """At the end alone."""
-
-    def waiting(close: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda self, *, wait=True: (close(self, wait=wait), wait and self._sleep(1.0))
-
-    for transport in (Datagrams, Stream):
-        patch.setattr(transport, "close", waiting(transport.close))
 
 
 def hoard(patch: Patch, output: type) -> None:
@@ -586,9 +554,7 @@ CHECKS: list[tuple[Check, dict[str, tuple[Twin, frozenset[str]]]]] = [
         trouble_is_said_once,
         {
             "says each": (say_each, OF_ALL),
-            "says the first alone": (say_the_first_alone, OF_ALL - {"prometheus"}),
             "is never glad": (lambda patch, _: patch.setattr(Trouble, "works", nothing), OF_ALL),
-            "counts the first alone": (count_the_first_alone, OF_ALL),
         },
     ),
     (
@@ -598,13 +564,7 @@ CHECKS: list[tuple[Check, dict[str, tuple[Twin, frozenset[str]]]]] = [
             "is made anew": (make_anew, OF_ALL),
         },
     ),
-    (
-        an_end_is_bounded,
-        {
-            "waits when dismissed": (wait_when_dismissed, THAT_SEND),
-            "waits for long": (wait_for_long, THAT_SEND),
-        },
-    ),
+    (an_end_is_bounded, {"waits when dismissed": (wait_when_dismissed, THAT_SEND)}),
     (memory_is_bounded, {"hoards": (hoard, OF_ALL)}),
     (what_is_counted_is_told, {"tells old numbers": (tell_old_numbers, OF_ALL)}),
     (questions_change_nothing, {"remembers": (remember_the_question, THAT_SEND | {"prometheus"})}),

@@ -7,7 +7,6 @@ import select
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -386,13 +385,6 @@ def without_waiting(output: JournalOutput, report: Report, now: int) -> dict[str
     return JournalOutput._fields(output, report._replace(waiting=None), now)
 
 
-def say_the_first_alone(output: JournalOutput, *arguments: Any) -> None:
-    """A second failure, a week later, is never said."""
-    failing = output.trouble.is_failing
-    JournalOutput.emit(output, *arguments)
-    output.trouble.is_failing |= failing
-
-
 def write(board: NoticeBoard, notice: Notice) -> None:
     assert board._stderr is not None
     assert os.write(board._stderr, f"{notice.text}\n".encode())
@@ -436,10 +428,7 @@ test_promise, test_twin = promises(
     Promise(
         failures_are_said_once_a_change,
         JournalOutput,
-        [
-            says_each(JournalOutput, "emit"),
-            twin(JournalOutput, "the first alone", "emit", instead=say_the_first_alone),
-        ],
+        [says_each(JournalOutput, "emit")],
     ),
     Promise(
         a_stderr_that_nobody_reads_blocks_nothing,

@@ -457,17 +457,11 @@ def open_anything(output: JsonOutput) -> None:
     output._descriptor = os.open(output._path, json_lines.FLAGS, json_lines.MODE)
 
 
-def give_up(output: JsonOutput) -> None:
-    if output.trouble.failures:
-        raise OSError(errno.EBADF, "gave up")
-
-
 ANYTHING = twin(JsonOutput, "anything", "_open", instead=open_anything)
 OPENS_OTHERWISE = {
     name: Patches((json_lines, "FLAGS", json_lines.FLAGS ^ flag))
     for name, flag in (("truncates", os.O_TRUNC), ("overwrites", os.O_APPEND), ("follows", os.O_NOFOLLOW))
 }
-GIVES_UP = twin(JsonOutput, "gives up", "_open", first=give_up)
 SAYS_EACH = says_each(JsonOutput, "_fail")
 HOLDS_ON = twin(JsonOutput, "holds on", "_is_current", instead=lambda self: self._descriptor >= 0)
 DEAF = twin(JsonOutput, "deaf to SIGHUP", "reopen", instead=nothing)
@@ -488,9 +482,9 @@ test_file, test_file_twin = promises(
         JsonOutput,
         [twin(JsonOutput, "blindly", "_take_back", instead=cut_blindly)],
     ),
-    OfFile(never_waits, JsonOutput, [ANYTHING, SAYS_EACH, GIVES_UP]),
+    OfFile(never_waits, JsonOutput, [ANYTHING, SAYS_EACH]),
     OfFile(follows_no_link, JsonOutput, {"follows": OPENS_OTHERWISE["follows"]}),
-    OfFile(is_said_when_it_is_opened, JsonOutput, [GIVES_UP, SAYS_EACH, DEAF]),
+    OfFile(is_said_when_it_is_opened, JsonOutput, [DEAF]),
 )
 
 

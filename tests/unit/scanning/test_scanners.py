@@ -74,12 +74,7 @@ def long_route(length: int) -> bytes:
 
 NOT_READ = (b"-", b"-")
 AS_THEY_ARE = (
-    b"/a\r",
-    b"/\0",
-    b"/\xff\xfe",
-    b"/\xc3\xa9",
-    b"/\x1b[31m",
-    b"/a b",
+    *(b"/a\r", b"/\0", b"/\xff\xfe", b"/\xc3\xa9", b"/\x1b[31m", b"/a b"),
     *map(long_route, (LIMIT - 1, LIMIT)),
 )
 Expected = dict[Key, Counts] | str
@@ -345,19 +340,8 @@ def test_both_scanners_know_the_same_reasons_and_limits() -> None:
 
 
 PIECES = (
-    b"\n",
-    b"\t",
-    b" ",
-    b"/",
-    b"-",
-    b"\0",
-    b"\xff",
-    b"\r\n",
-    b"1.2.3.4",
-    b"GET",
-    b"200",
-    b"\x1b[0m",
-    line(),
+    *(b"\n", b"\t", b" ", b"/", b"-", b"\0", b"\xff", b"\r\n"),
+    *(b"1.2.3.4", b"GET", b"200", b"\x1b[0m", line()),
 )
 LINES = st.lists(st.sampled_from(PIECES) | st.binary(max_size=8), max_size=40).map(b"".join)
 ODD = line() + b"\n" + line(status=b"x") + b"a\rb\n" + line(end=b"")
@@ -377,26 +361,12 @@ def check_conservation(make: MakeScanner, data: bytes) -> None:
     assert (found.sample is None) == (not found.rejects)
 
 
-SkipsBlankLines = twin(
-    PureScanner,
-    "blank lines are nothing",
-    "scan",
-    instead=lambda self, block: PureScanner.scan(self, re.sub(rb"(?m)^\r?\n", b"", block)),
-)
-
-
 class DropsBadStatuses(PureScanner):  # a line with a bad status is counted as a line and nowhere else
     def _reject(self, reason: str, text: bytes) -> None:
         if reason != "status":
             super()._reject(reason, text)
 
 
-WantsNewline = twin(
-    PureScanner,
-    "the last line of a retired generation, which lacks a newline, is left out",
-    "scan",
-    instead=lambda self, block: PureScanner.scan(self, block[: bytes(block).rfind(b"\n") + 1]),
-)
 SplitsAtReturns = twin(
     PureScanner,
     "bytes.splitlines() sees lines where no newline is",
@@ -417,8 +387,7 @@ OTHERWISE = {
     "what is cut is not known": Patches((reference, "_cut_pattern", lambda pieces, place: b"$.")),
     "an odd size is none": Patches((reference, "_size", lambda text: SIZE_OF(text) or 0)),
 }
-BROKEN = (SkipsBlankLines, DropsBadStatuses, WantsNewline, SplitsAtReturns)
-TWINS = {twin.__name__: partial(pure_scanner, kind=twin) for twin in BROKEN}
+TWINS = {twin.__name__: partial(pure_scanner, kind=twin) for twin in (DropsBadStatuses, SplitsAtReturns)}
 
 test_promise, test_twin = promises(
     *(
