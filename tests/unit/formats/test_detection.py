@@ -33,12 +33,7 @@ NGINX = (
     b'directory), client: 1.2.3.4, server: , request: "GET /%09status:200%09uri:/b%09 HTTP/1.1", host: "x"'
 )
 OWN = [
-    CADDY,
-    TRAEFIK,
-    GUNICORN,
-    APACHE,
-    NGINX,
-    b"web-1  | " + NGINX,
+    *(CADDY, TRAEFIK, GUNICORN, APACHE, NGINX, b"web-1  | " + NGINX),
     json.dumps({"log": NGINX.decode()}).encode(),
 ]
 

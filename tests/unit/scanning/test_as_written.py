@@ -257,17 +257,8 @@ AROUND: list[Row] = [
         *(
             odd + TEXTS[0][1]
             for odd in (
-                b"odd ",
-                b"a b c d e f g: ",
-                b"a b:",
-                b"web-1  |x",
-                b"web-1| ",
-                b"-web | ",
-                b"2026-11-24T10:00:00.123456Z ",
-                STAMP[:-2],
-                b"MESSAGE: ",
-                b"\x1b[36web | ",
-                b"<1>",
+                *(b"odd ", b"a b c d e f g: ", b"a b:", b"web-1  |x", b"web-1| ", b"-web | "),
+                *(b"2026-11-24T10:00:00.123456Z ", STAMP[:-2], b"MESSAGE: ", b"\x1b[36web | ", b"<1>"),
             )
         ),
         *(
@@ -343,11 +334,7 @@ MESSAGES: list[Row] = [  # of Caddy's, about a request that has a line of its ow
         *(
             b'{"logger":%b,%b}' % (logger, OK)
             for logger in (
-                b'"http.log.access"',
-                b'"http.log.access.log0"',
-                b'"http.log.erro"',
-                b'"http"',
-                b"null",
+                *(b'"http.log.access"', b'"http.log.access.log0"', b'"http.log.erro"', b'"http"', b"null"),
                 b"5",
             )
         ),

@@ -477,7 +477,7 @@ test_promise, test_twin = promises(
     Promise(
         where_nothing_fits_it_goes_on_looking,
         None,
-        {"once": counting("once", "settle", then=lambda self: vars(self).update(_waiting=None))},
+        {"once": counting("once", "settle", then=lambda self: setattr(self, "_waiting", None))},
     ),
     Promise(a_cut_file_gets_what_waited_of_it, None, {"is not told": Patches((Chunk, "is_last", False))}),
     Promise(

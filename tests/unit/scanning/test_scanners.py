@@ -199,12 +199,9 @@ BESIDE: list[tuple[str, bytes, tuple[bytes, bytes, int, int | None] | str]] = [
         (text, START + behind, (b"GET", b"/a", 200, 5))
         for text in ("combined", SPELLED)
         for behind in (
-            b'200 5 "-" "My "quoted" agent"',
-            b'200 5 "a "b" c" "x"',
-            b'200 5 "-" "Mozilla/5.0 (compatible; Goo',
-            b'200 5 "-',
-            b'200 5 "-" "x" 1 "r@docker" "http://10.0.0.5:80" 1ms',
-            b'200 5 "-" "x\\" y" "\\',
+            *(b'200 5 "-" "My "quoted" agent"', b'200 5 "a "b" c" "x"'),
+            *(b'200 5 "-" "Mozilla/5.0 (compatible; Goo', b'200 5 "-'),
+            *(b'200 5 "-" "x" 1 "r@docker" "http://10.0.0.5:80" 1ms', b'200 5 "-" "x\\" y" "\\'),
             b'200 5 """"""""""""""',
         )
     ),
