@@ -11,7 +11,7 @@ from qps_service.formats.line import make_reader, request_of
 from qps_service.formats.presets import PRESETS, compile_format
 from qps_service.values.counts import Counts
 from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import MakeScanner, pure_scanner
+from tests.unit.conftest import SCANNERS, MakeScanner, pure_scanner
 
 HAPROXY = "Nov 24 14:50:08 lb haproxy[9]: "
 PROXIED = "192.0.2.7:33317 [24/Nov/2026:14:50:08.655] web~ app/a1 10/0/30/69/109 "
@@ -150,11 +150,6 @@ def check_logs(make: MakeScanner, name: str) -> None:
         assert counted(make, name, line) == expected
 
 
-@pytest.mark.parametrize("name", LOGS)
-def test_the_lines_of_a_server(make_scanner: MakeScanner, name: str) -> None:
-    check_logs(make_scanner, name)
-
-
 def test_every_name_has_lines() -> None:
     assert LOGS.keys() | OTHERS == PRESETS.keys()
 
@@ -227,21 +222,22 @@ NEAREST = {
     "": "",
 }
 
+PROXY_MANAGERS = {
+    "fields of an upstream must be there": Patches((nginx, "_without_or_with_more", lambda log_format: ())),
+    "there are two upstreams at most": Patches((nginx, "_FURTHER", (1,))),
+    "each upstream has one value": Patches((nginx, "_has_several", lambda piece: False)),
+}
 test_promise, test_twin = promises(
-    Promise(
-        check_logs,
-        pure_scanner,
-        {
-            "fields of an upstream must be there": Patches(
-                (nginx, "_without_or_with_more", lambda log_format: ())
-            ),
-            "there are two upstreams at most": Patches((nginx, "_FURTHER", (1,))),
-            "each upstream has one value": Patches((nginx, "_has_several", lambda piece: False)),
-            "a field that is not the upstream's stays": Patches(
-                (nginx, "_is_skipped", lambda piece: piece in [("upstream_status", None)])
-            ),
-        },
-        name="nginx-proxy-manager",
+    *(
+        Promise(
+            check_logs,
+            make,
+            PROXY_MANAGERS if (scanner, name) == ("py", "nginx-proxy-manager") else {},
+            label=scanner,
+            name=name,
+        )
+        for scanner, make in SCANNERS.items()
+        for name in LOGS
     ),
     *(
         Promise(

@@ -361,11 +361,6 @@ NEVER = re.compile(rb"$.")
 REVERSED = {role: paths[::-1] for role, paths in json_lines.CANDIDATES.items()}
 
 
-def named(text: str) -> Preset:
-    """What has a name for this text."""
-    return Preset((text,), "", "")
-
-
 PREFIXES_OF = wrapping._PREFIXES
 TWINS = {
     "odd JSON": {
@@ -378,27 +373,11 @@ TWINS = {
         "a status has no fraction": Patches((named_fields, "_WHOLE", NEVER)),
     },
     "names": {
-        "the plainest names first": Patches(
-            (presets, "PRESETS", {"json": named(json_lines.text_of("json", REVERSED))}),
-        ),
-        **{
-            f"without {path}": Patches(
-                (
-                    presets,
-                    "PRESETS",
-                    {
-                        "json": Preset(
-                            (json_lines.TEXT.replace(f" {role}={path} ", " ") + f" {role}=unknown",), "", ""
-                        )
-                    },
-                )
-            )
-            for role, path in (
-                *(("status", "response.status"), ("status", "res.statusCode"), ("route", "req.url")),
-                *(("route", "url.path"), ("route", "url"), ("status", "code"), ("status", "http_status")),
-                *(("bytes", "length"), ("bytes", "bytes_out"), ("method", "http.request.method")),
-            )
-        },
+        name: Patches((presets, "PRESETS", {"json": Preset((text,), "", "")}))
+        for name, text in (
+            ("the plainest names first", json_lines.text_of("json", REVERSED)),
+            ("without a name", json_lines.TEXT.replace(" route=url.path ", " ") + " route=unknown"),
+        )
     },
     "around": {
         "nothing is taken off": Patches((line, "unwrap", lambda written: None)),

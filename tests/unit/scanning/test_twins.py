@@ -232,11 +232,6 @@ def test_nothing_is_lost_in_spills(small: ModuleType) -> None:
 
 
 # --- broken twins
-class KeepsNoQuery(PureScanner):  # whatever was asked
-    def __init__(self, options: ScanOptions, spill: Spill) -> None:
-        super().__init__(options._replace(keep_query=False), spill)
-
-
 class KnowsCoresWhateverTheHost(PureScanner):  # of the family, where it stands before them
     def __init__(self, options: ScanOptions, spill: Spill) -> None:
         super().__init__(options, spill)
@@ -278,11 +273,7 @@ def caught(check: Callable[[Settings, Log], object], most: int = 1 << 16) -> boo
 @pytest.mark.twin
 @pytest.mark.parametrize(
     "twin",
-    [
-        KeepsNoQuery,
-        KnowsCoresWhateverTheHost,
-        RoundsTimesUp,
-    ],
+    [KnowsCoresWhateverTheHost, RoundsTimesUp],
 )
 def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
     assert caught(partial(check_alike, twin))
