@@ -145,62 +145,42 @@ def test_all_that_is_said(capsys: Captured, words: tuple[str, ...], text: str) -
     assert said(capsys, *words) == (int("rejected" in text), text)
 
 
-@pytest.mark.parametrize(
-    ("text", "line", "told"),
-    [
-        (
-            f"{SPELLED} $request_time",
-            f'{COMMON} "-" "x" y" 0.250',
-            "  $request_time     duration  0.250 (s)\n"
-            "counts as GET /a 200, 512 bytes, took 250ms, at 2026-11-24 13:50:08 UTC\n",
-        ),
-        (
-            "%U %>s %T",
-            "/a 200 3",
-            "counts as - /a 200, bytes unknown\n"
-            "not measured: %T has whole seconds, which tell no percentile: write %D or %{ms}T in its place\n",
-        ),
-        (
-            "json",
-            '{"path":"/a","status":101,"request_time":3600}',
-            "counts as - /a 101, bytes unknown\nnot measured: the connection lived on as another protocol\n",
-        ),
-        ("$uri $status $duration_ms", "/a 200 -", "bytes unknown\nnot measured: that is no duration\n"),
-        # What stands behind the agent of a combined line.
-        *(
-            (
-                "combined",
-                f'{COMMON} "-" "x \\"" {behind}',
-                f"nothing tells what {value} behind the agent is; if it took so long, write format = "
-                f"'{SPELLED} {names}'\n",
-            )
-            for behind, value, names in (
-                ("0.012", "0.012", "$request_time"),
-                ("0.012 0.011 .", "0.012", "$request_time $rest"),
-                ('"192.0.2.1, 192.0.2.2" "0.012"', "0.012", '"$skipped_2" "$request_time"'),
-                ('rt=0.012 urt="0.011"', "0.012", "rt=$request_time $rest"),
-                ("82 0.004 [web] 200", "0.004", "$skipped_2 $request_time $rest"),
-                ('17 "web" "http://h" 3ms', "3ms", '$skipped_2 "$skipped_3" "$skipped_4" $duration_ms'),
-            )
-        ),
-        *(
-            ("combined", f"{COMMON}{behind}", "counts as GET /a 200, 512 bytes, at 2026-11-24 13:50:08 UTC\n")
-            for behind in ("", ' "-" "x" 311 402', " 0.5", ' 7 "-" "x" 0.5', ' "0.5" "0.5"', ' "-" "x 0.5')
-        ),
-    ],
-)
-def test_how_long_a_request_took_or_why_nobody_knows(
-    capsys: Captured, text: str, line: str, told: str
-) -> None:
-    assert said(capsys, "--format", text, line)[1].endswith(told)
-
-
 def at(place: int, line: str, text: str) -> str:
     """A rejection, whose place in the line is shown."""
     return f"rejected {text}\n  {line}\n  {' ' * place}^\n"
 
 
+COUNTED = "counts as GET /a 200, 512 bytes, at 2026-11-24 13:50:08 UTC\n"
+BEHIND = {  # the agent of a combined line: what may be a duration, and the names of the fields
+    "0.012": ("0.012", "$request_time"),
+    "0.012 0.011 .": ("0.012", "$request_time $rest"),
+    '"192.0.2.1, 192.0.2.2" "0.012"': ("0.012", '"$skipped_2" "$request_time"'),
+    'rt=0.012 urt="0.011"': ("0.012", "rt=$request_time $rest"),
+    "82 0.004 [web] 200": ("0.004", "$skipped_2 $request_time $rest"),
+    '17 "web" "http://h" 3ms': ("3ms", '$skipped_2 "$skipped_3" "$skipped_4" $duration_ms'),
+}
 ENDINGS = {
+    # How long it took, or why nobody knows.
+    (f'{COMMON} "-" "x" y" 0.250', f"{SPELLED} $request_time"): "  $request_time     duration  0.250 (s)\n"
+    "counts as GET /a 200, 512 bytes, took 250ms, at 2026-11-24 13:50:08 UTC\n",
+    ("/a 200 3", "%U %>s %T"): "counts as - /a 200, bytes unknown\n"
+    "not measured: %T has whole seconds, which tell no percentile: write %D or %{ms}T in its place\n",
+    ('{"path":"/a","status":101,"request_time":3600}', "json"): "counts as - /a 101, bytes unknown\n"
+    "not measured: the connection lived on as another protocol\n",
+    ("/a 200 -", "$uri $status $duration_ms"): "counts as - /a 200, bytes unknown\n"
+    "not measured: that is no duration\n",
+    **{
+        (
+            f'{COMMON} "-" "x \\"" {behind}',
+            "combined",
+        ): f"{COUNTED}not measured: nothing tells what {value} "
+        f"behind the agent is; if it took so long, write format = '{SPELLED} {names}'\n"
+        for behind, (value, names) in BEHIND.items()
+    },
+    **{
+        (f"{COMMON}{behind}", "combined"): COUNTED
+        for behind in ("", ' "-" "x" 311 402', " 0.5", ' 7 "-" "x" 0.5', ' "0.5" "0.5"', ' "-" "x 0.5')
+    },
     ("/help 200", "%U %>s"): "counts as - /help 200, bytes unknown\n",
     ("http://x/%7ea?b 200", "%U%q %>s"): "counts as - /~a 200, bytes unknown\n",
     ("?b 200", "%U%q %>s"): "counts as - / 200, bytes unknown\n",
@@ -252,14 +232,8 @@ def test_lines_come_from_standard_input(capsys: Captured, monkeypatch: pytest.Mo
     counted = [line.split(" ")[3] for line in text.splitlines() if line.startswith("counts")]
     assert counted == ["/a", "/c", "/d"]
     assert r"%>s  status   \xff" in text
-
-
-def test_no_line_is_a_problem(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
     assert said(capsys, "-") == (1, "no format found: there is no line yet; shown as combined\n")
-
-
-def test_a_format_that_cannot_be_found(capsys: Captured) -> None:
     status, text = said(capsys, '{"a": "b"}')
     first = "no format found: none of 1 lines fits a format that has a name; shown as json\n"
     assert (status, text.startswith(first)) == (1, True)
