@@ -276,17 +276,9 @@ def by_the_first(rows: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield format_module.separator_of(rows), rows
 
 
-def quoted_first(self: Rows, row: "re.Match[bytes]") -> bytes:
-    return format_module._QUOTED.sub(lambda value: value[0].replace(b" ", b"+"), row[0])
-
-
 OTHERWISE: dict[str, tuple[str, object]] = {
     "reads on by the last": ("fields that are too long to be kept", ReadsOnByTheLast),
     "by the first row": ("tabs, and then blanks", Patches((scanner_module, "by_separator", by_the_first))),
-    "quotes come first": (
-        "quotes that hold nothing together",
-        Patches((Rows, "_without_quoted_blanks", quoted_first)),
-    ),
     "quotes hold nothing together": (
         "Advanced Logging",
         Patches((Rows, "_without_quoted_blanks", lambda self, row: row[0])),
