@@ -46,7 +46,6 @@ from tests.durations import DISTRIBUTIONS
 from tests.durations import told as told_of
 from tests.promised import Patches, Promise, nothing, promises, twin
 from tests.receivers import DEAD, HANGING, UNCONNECTED, Ends, Receivers, tables
-from tests.unit import receiving
 from tests.unit.daemons import SECOND, START, Service
 from tests.unit.handed_over import AT, HOSTILE, overview, report, standing
 from tests.unit.outputs.rigs import RIGS, Rig, Told, read_config
@@ -435,28 +434,11 @@ class Blocks(TakesReports):  # of the output to Graphite: waits for a connection
         self._socket.close()
 
 
-class Spins(Blocks, GoesOn):  # has the loop look again at once, and again
-    def emit(self, reports: object, overview: object, now: int) -> None:
-        pass
-
-    def flush(self, now: int) -> None:
-        pass
-
-    def due(self) -> int | None:
-        return 0
-
-
 @pytest.mark.twin
-@pytest.mark.parametrize(
-    ("twin", "ends", "error"),
-    [(Blocks, DEAD, AssertionError), (Blocks, UNCONNECTED, Waits), (Spins, HANGING, Waits)],
-)
-def test_an_end_that_disturbs_is_caught(
-    twin: type[Blocks], ends: Ends, error: type[BaseException], tmp_path: Path, monkeypatch: Patch
-) -> None:
-    monkeypatch.setattr(graphite, "GraphiteOutput", twin)
-    with pytest.raises(error):
-        no_end_disturbs(tmp_path, {"graphite": ends["graphite"]}, 1.5 if error is Waits else HANGS)
+def test_an_end_that_is_waited_for_is_caught(tmp_path: Path, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(graphite, "GraphiteOutput", Blocks)
+    with pytest.raises(Waits):
+        no_end_disturbs(tmp_path, {"graphite": UNCONNECTED["graphite"]}, 1.5)
 
 
 def what_is_counted_is_told(rig: Rig) -> None:

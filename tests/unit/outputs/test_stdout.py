@@ -91,10 +91,11 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
 
 
 def a_report_is_visible_at_once(make: Make, pipe: Pipe) -> None:
-    """A report is in the pipe when `emit` returns."""
+    """A report is in the pipe when `emit` returns. Others who share the descriptor still block on it."""
     output = make(pipe.write_end, say_nothing)
     emit(output, report(1))
     assert pipe.read() == render_text(report(1)).encode()
+    assert os.get_blocking(pipe.write_end)
 
 
 # --- a slow reader
@@ -124,11 +125,6 @@ def a_slow_reader_never_blocks_the_counting(make: Make, pipe: Pipe) -> None:
     for sequence in range(number):
         emit(output, report(sequence, 4000))
     assert said == [DROPPING, RESUMED, DROPPING]
-
-
-def test_others_who_share_the_descriptor_still_block_on_it(pipe: Pipe) -> None:
-    emit(StdoutOutput(pipe.write_end, say_nothing), report(1))
-    assert os.get_blocking(pipe.write_end)
 
 
 def a_slow_reader_is_not_waited_for_long(make: Make) -> None:
