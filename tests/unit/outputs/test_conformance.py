@@ -180,7 +180,8 @@ def durations_are_told(rig: Rig) -> None:
 
 def told_one_bin_off(patch: Patch, _: type) -> None:
     """As with bounds that are exclusive."""
-    right, lower = Latency.quantiles, dict(zip(BOUNDS[1:], BOUNDS, strict=False))
+    right: Any = Latency.quantiles
+    lower = dict(zip(BOUNDS[1:], BOUNDS, strict=False))
     patch.setattr(Latency, "quantiles", lambda *asked: [lower.get(each, each) for each in right(*asked)])
     patch.setattr(exposition, "bisect_left", bisect_right)
 
