@@ -285,50 +285,22 @@ def go_on_within_a_message(stream: Stream) -> None:
     stream._sent = sent
 
 
+WITHIN_A_MESSAGE = twin(Stream, "goes on within", "_disconnect", instead=go_on_within_a_message)
+LEAVES = twin(Stream, "just leaves", "close", instead=lambda self, wait=True: self._disconnect())
+WAITS = twin(Stream, "waits", "close", instead=lambda self, wait=True: Stream.close(self))
+DROPS_THE_NEWEST = twin(Stream, "drops the newest", "_keep_limit", instead=drop_the_newest)
+RESTLESS = twin(Stream, "tries at every look", "flush", first=lambda self: vars(self).update(_retry_at=0))
+FORGETS = twin(Stream, "forgets", "_fail", then=forget)
+SAYS_EACH = says_each(Stream, "_fail", "_trouble")
+NEVER_LOOKS = twin(Stream, "never looks", "_look_for_the_end", instead=nothing)
 test_promise, _test_twin = promises(
     Promise(a_connection_that_never_comes_about_is_given_up, None, [Doubled("network.tcp:PATIENCE")]),
     Promise(silence_is_not_waited_out_for_long, None, [Doubled("network.tcp:SILENCE")]),
-    Promise(
-        the_end_does_not_wait_for_long,
-        Stream,
-        [
-            twin(Stream, "waits", "close", instead=lambda self, wait=True: Stream.close(self)),
-            Doubled("network.tcp:LAST_ROUNDS"),
-        ],
-    ),
-    Promise(
-        messages_are_whole_after_a_break,
-        Stream,
-        [twin(Stream, "goes on within a message", "_disconnect", instead=go_on_within_a_message)],
-    ),
-    Promise(
-        the_end_sends_the_rest,
-        Stream,
-        [twin(Stream, "just leaves", "close", instead=lambda self, wait=True: self._disconnect())],
-    ),
-    Promise(
-        costs_a_bounded_backlog,
-        Stream,
-        [
-            twin(Stream, "drops the newest", "_keep_limit", instead=drop_the_newest),
-            Doubled("network.tcp:LIMIT"),
-        ],
-    ),
-    Promise(
-        is_tried_again,
-        Stream,
-        [
-            twin(Stream, "tries at every look", "flush", first=lambda self: vars(self).update(_retry_at=0)),
-            twin(Stream, "forgets", "_fail", then=forget),
-            says_each(Stream, "_fail", "_trouble"),
-            Doubled("network.tcp:LAST_RETRY"),
-        ],
-    ),
-    Promise(
-        a_restart_between_windows_costs_nothing,
-        Stream,
-        [twin(Stream, "never looks", "_look_for_the_end", instead=nothing)],
-        caught=(TimeoutError,),
-    ),
+    Promise(messages_are_whole_after_a_break, Stream, [WITHIN_A_MESSAGE]),
+    Promise(the_end_sends_the_rest, Stream, [LEAVES]),
+    Promise(the_end_does_not_wait_for_long, Stream, [WAITS, Doubled("network.tcp:LAST_ROUNDS")]),
+    Promise(costs_a_bounded_backlog, Stream, [DROPS_THE_NEWEST, Doubled("network.tcp:LIMIT")]),
+    Promise(is_tried_again, Stream, [RESTLESS, FORGETS, SAYS_EACH, Doubled("network.tcp:LAST_RETRY")]),
+    Promise(a_restart_between_windows_costs_nothing, Stream, [NEVER_LOOKS], caught=(TimeoutError,)),
 )
 test_twin = pytest.mark.usefixtures("impatient")(_test_twin)

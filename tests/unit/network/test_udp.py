@@ -366,44 +366,18 @@ class LooksUpWithinTheLoop(Datagrams):
         super().__init__(*arguments, resolver=resolver, **keywords)
 
 
+RESTLESS = twin(Datagrams, "restless", "flush", first=lambda self: vars(self).update(_due=None))
+NEVER_HEARS = twin(Datagrams, "never hears", "_hear", instead=nothing)
+NEWEST_ONLY = twin(Datagrams, "only the newest", "send", first=forget_what_waits)
+POURS = twin(Datagrams, "pours", "close", instead=pour)
+WAITS = twin(Datagrams, "waits", "close", instead=lambda self, wait=True: Datagrams.close(self))
+SAYS_EACH = says_each(Datagrams, "send", "_trouble")
 test_promise, _test_twin = promises(
-    Promise(
-        a_window_is_paced,
-        Datagrams,
-        [
-            twin(Datagrams, "restless", "flush", first=lambda self: vars(self).update(_due=None)),
-            Doubled("network.udp:BATCH"),
-        ],
-    ),
-    Promise(
-        a_dead_receiver_is_said_once,
-        Datagrams,
-        [
-            says_each(Datagrams, "send", "_trouble"),
-            twin(Datagrams, "never hears", "_hear", instead=nothing),
-        ],
-    ),
-    Promise(
-        a_window_may_wait_behind_another,
-        Datagrams,
-        [
-            twin(Datagrams, "only the newest", "send", first=forget_what_waits),
-            Doubled("network.udp:WINDOWS"),
-        ],
-    ),
-    Promise(
-        the_end_sends_the_rest,
-        Datagrams,
-        [twin(Datagrams, "pours", "close", instead=pour)],
-    ),
-    Promise(
-        the_end_does_not_wait_for_long,
-        Datagrams,
-        [
-            twin(Datagrams, "waits", "close", instead=lambda self, wait=True: Datagrams.close(self)),
-            Doubled("network.udp:LAST_ROUNDS"),
-        ],
-    ),
+    Promise(a_window_is_paced, Datagrams, [RESTLESS, Doubled("network.udp:BATCH")]),
+    Promise(a_dead_receiver_is_said_once, Datagrams, [SAYS_EACH, NEVER_HEARS]),
+    Promise(a_window_may_wait_behind_another, Datagrams, [NEWEST_ONLY, Doubled("network.udp:WINDOWS")]),
+    Promise(the_end_sends_the_rest, Datagrams, [POURS]),
+    Promise(the_end_does_not_wait_for_long, Datagrams, [WAITS, Doubled("network.udp:LAST_ROUNDS")]),
     Promise(a_name_is_looked_up_beside_the_loop, Datagrams, [LooksUpWithinTheLoop]),
 )
 test_twin = pytest.mark.usefixtures("impatient")(_test_twin)
