@@ -381,6 +381,10 @@ def rounded(report: Report) -> dict[str, str]:
     )
 
 
+def in_their_order(report: Report, most: int) -> dict[str, str]:
+    return report_fields(report._replace(rows=report.rows[:most]))
+
+
 def without_waiting(output: JournalOutput, report: Report, now: int) -> dict[str, str] | None:
     return JournalOutput._fields(output, report._replace(waiting=None), now)
 
@@ -390,50 +394,23 @@ def write(board: NoticeBoard, notice: Notice) -> None:
     assert os.write(board._stderr, f"{notice.text}\n".encode())
 
 
+NEVER = twin(JournalOutput, "never", "_fields", first=lambda self: self._told.update(access=1 << 62))
+ALWAYS = twin(JournalOutput, "always", "_fields", first=lambda self: self._told.clear())
+SILENT = {
+    "missing": twin(JournalOutput, "missing", "_fields", instead=without_waiting),
+    "rejected": Patches((Report, "is_empty", property(lambda self: not self.requests))),
+    "all": Patches((Report, "is_empty", True)),
+}
+UNKNOWN_FOR_0 = {"unknown": lambda notice: notice_fields(notice) | {"QPS_LOSS_BYTES": "unknown"}}
+WAITS = twin(NoticeBoard, "waits", "notify", instead=write)
 test_promise, test_twin = promises(
     Promise(large_fields_have_no_rows, None, [Doubled("outputs.journal:LARGE")]),
-    Promise(
-        the_rows_to_look_at_come_first,
-        report_fields,
-        {"in their order": lambda report, most: report_fields(report._replace(rows=report.rows[:most]))},
-    ),
-    Promise(
-        a_day_is_below_50_mb,
-        JournalConfig(),
-        {"100 rows": JournalConfig(rows=100)},
-    ),
-    Promise(
-        idle_logs_are_quiet,
-        JournalOutput,
-        [
-            twin(JournalOutput, "never", "_fields", first=lambda self: self._told.update(access=1 << 62)),
-            twin(JournalOutput, "always", "_fields", first=lambda self: self._told.clear()),
-        ],
-    ),
-    Promise(
-        what_is_no_silence_is_told,
-        JournalOutput,
-        {
-            "missing": twin(JournalOutput, "missing", "_fields", instead=without_waiting),
-            "rejected": Patches((Report, "is_empty", property(lambda self: not self.requests))),
-            "all": Patches((Report, "is_empty", True)),
-        },
-    ),
-    Promise(a_reports_fields, report_fields, {"rounded": rounded}),
-    Promise(
-        a_possible_losss_fields,
-        notice_fields,
-        {"unknown for 0": lambda notice: notice_fields(notice) | {"QPS_LOSS_BYTES": "unknown"}},
-    ),
-    Promise(
-        failures_are_said_once_a_change,
-        JournalOutput,
-        [says_each(JournalOutput, "emit")],
-    ),
-    Promise(
-        a_stderr_that_nobody_reads_blocks_nothing,
-        NoticeBoard,
-        [twin(NoticeBoard, "waits", "notify", instead=write)],
-        caught=(BlockingIOError,),
-    ),
+    Promise(the_rows_to_look_at_come_first, report_fields, [in_their_order]),
+    Promise(a_day_is_below_50_mb, JournalConfig(), {"100 rows": JournalConfig(rows=100)}),
+    Promise(idle_logs_are_quiet, JournalOutput, [NEVER, ALWAYS]),
+    Promise(what_is_no_silence_is_told, JournalOutput, SILENT),
+    Promise(a_reports_fields, report_fields, [rounded]),
+    Promise(a_possible_losss_fields, notice_fields, UNKNOWN_FOR_0),
+    Promise(failures_are_said_once_a_change, JournalOutput, [says_each(JournalOutput, "emit")]),
+    Promise(a_stderr_that_nobody_reads_blocks_nothing, NoticeBoard, [WAITS], caught=(BlockingIOError,)),
 )

@@ -242,35 +242,21 @@ def keep_the_start(output: StdoutOutput, reports: Sequence[Report], *arguments: 
 
 
 SAYS_EACH = says_each(StdoutOutput, "emit")
+BUFFERED = twin(StdoutOutput, "buffered", "flush", instead=nothing)  # as a pipe's writers do by default
+BLOCKS = twin(StdoutOutput, "blocks", "emit", instead=write_at_once)
+KEEPS_THE_START = twin(StdoutOutput, "keeps the start", "emit", instead=keep_the_start)
+SLOW = [BLOCKS, KEEPS_THE_START, SAYS_EACH, Doubled("outputs.stdout:BACKLOG")]
+AT_A_SOCKET = {
+    "ends": supervised(False),
+    "takes sockets for pipes": twin(StdoutOutput, "", "_is_socket", instead=nothing),
+}
 test_promise, test_twin = promises(
-    # As a pipe's writers do by default.
-    Promise(
-        a_report_is_visible_at_once, StdoutOutput, [twin(StdoutOutput, "buffered", "flush", instead=nothing)]
-    ),
-    Promise(
-        a_slow_reader_never_blocks_the_counting,
-        StdoutOutput,
-        [
-            twin(StdoutOutput, "blocks", "emit", instead=write_at_once),
-            twin(StdoutOutput, "keeps the start", "emit", instead=keep_the_start),
-            SAYS_EACH,
-            Doubled("outputs.stdout:BACKLOG"),
-        ],
-    ),
+    Promise(a_report_is_visible_at_once, StdoutOutput, [BUFFERED]),
+    Promise(a_slow_reader_never_blocks_the_counting, StdoutOutput, SLOW),
     Promise(a_slow_reader_is_not_waited_for_long, StdoutOutput, [Doubled("outputs.stdout:LAST_WAIT")]),
     Promise(faults_are_said_once, StdoutOutput, [SAYS_EACH]),
     Promise(another_who_goes_ends_it, StdoutOutput, {"goes on": supervised(True)}, how="pipe", status=0),
-    Promise(
-        another_who_goes_ends_it,
-        StdoutOutput,
-        {
-            "ends": supervised(False),
-            "takes sockets for pipes": twin(StdoutOutput, "", "_is_socket", instead=nothing),
-        },
-        (OutputClosed,),
-        how="socket",
-        status=1,
-    ),
+    Promise(another_who_goes_ends_it, StdoutOutput, AT_A_SOCKET, (OutputClosed,), how="socket", status=1),
 )
 
 

@@ -187,39 +187,25 @@ def two_services_share_no_series(make: Make, tmp_path: Path) -> None:
     assert len(set(series)) == len(series)
 
 
+BY_LOG = twin(TextfileOutput, "by log", "emit", first=lambda self: self._labels.clear())
+BY_NAME = twin(TextfileOutput, "by name", "emit", first=lambda self: self._labels.update(file="qps"))
+LARGER = twin(TextfileOutput, "doubles", "emit", first=lambda self: vars(self).update(_most=1 << 20))
+IN_PLACE = twin(TextfileOutput, "in place", "emit", instead=write_in_place)
+READ_TOO_SOON = Patches((textfile, "_END", ".prom"))  # node_exporter does, before it is whole
+LAID: dict[str, Callable[[Path], object]] = {
+    "a link": lambda path: path.symlink_to(path.with_name("precious")),
+    "a directory": Path.mkdir,
+}
 test_promise, test_twin = promises(
-    Promise(
-        two_services_share_no_series,
-        TextfileOutput,
-        [
-            twin(TextfileOutput, "by log", "emit", first=lambda self: self._labels.clear()),
-            twin(TextfileOutput, "by name", "emit", first=lambda self: self._labels.update(file="qps")),
-        ],
-        caught=(KeyError,),
-    ),
+    Promise(two_services_share_no_series, TextfileOutput, [BY_LOG, BY_NAME], caught=(KeyError,)),
     Promise(a_default_file_has_a_size, None, [Doubled("textfile.max_answer")]),
-    Promise(
-        is_never_large,
-        TextfileOutput,
-        [twin(TextfileOutput, "doubles", "emit", first=lambda self: vars(self).update(_most=1 << 20))],
-    ),
-    Promise(
-        a_reader_finds_a_whole_file,
-        TextfileOutput,
-        [
-            twin(TextfileOutput, "in place", "emit", instead=write_in_place),
-            Patches((textfile, "_END", ".prom")),  # node_exporter reads it, before it is whole
-        ],
-    ),
+    Promise(is_never_large, TextfileOutput, [LARGER]),
+    Promise(a_reader_finds_a_whole_file, TextfileOutput, [IN_PLACE, READ_TOO_SOON]),
     Promise(what_a_killed_process_left_is_removed, TextfileOutput, [LEAVES]),
-    Promise(
-        nobody_was_there_first,
-        TextfileOutput,
-        [OneName],
-        label="a link",
-        lay=lambda path: path.symlink_to(path.with_name("precious")),
+    *(
+        Promise(nobody_was_there_first, TextfileOutput, [OneName], label=name, lay=lay)
+        for name, lay in LAID.items()
     ),
-    Promise(nobody_was_there_first, TextfileOutput, [OneName], label="a directory", lay=Path.mkdir),
     Promise(even_a_known_name_is_not_opened, TextfileOutput, [OPENS]),
 )
 
