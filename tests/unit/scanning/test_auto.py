@@ -459,71 +459,35 @@ def counting(name: str, method: str, **changes: Any) -> Patches:
 rejects_each = counting("rejects", "scan", then=rejects_what_was_looked_at)
 never_doubts = counting("never doubts", "_doubt", instead=nothing)
 
+settles_each = counting("settles each", "scan", then=LineCounter.settle)
+settles_once = counting("once", "settle", then=lambda self: setattr(self, "_waiting", None))
+never_settles = counting("never", "settle", instead=nothing)
+forgets_what_was = counting("forgets", "learn", instead=nothing)
+whatever_comes = Patches((auto._Waiting, "_is_as_before", lambda self, votes: bool(self.former)))
+ENOUGH = [Doubled("formats.detection:VOTES"), Doubled("scanning.auto:WAITING")]
+KILLED = {"settles late": Patches((Log, "make", SettlesLate)), "commits what waits": never_settles}
+RESTARTED = [following("forgets", "_entry", instead=forgets_the_choice)]
+RELOADED = [following("chooses anew", "reconfigure", instead=chooses_anew)]
+UNSAID = {
+    "says each": following("says each", "read", first=says_each),
+    "never": never_doubts,
+    "late": Doubled("service.pipeline:UNFIT_SAID_EVERY"),
+}
+AFTER_A_LOOK = [following("at a look", "_say_rejects", instead=says_at_a_look)]
 test_promise, test_twin = promises(
-    Promise(
-        lines_wait_until_a_window_ends,
-        None,
-        {
-            "settles each": counting("settles", "scan", then=LineCounter.settle),
-            "rejects each": rejects_each,
-        },
-    ),
-    Promise(
-        enough_lines_are_waited_for_no_longer,
-        None,
-        [Doubled("formats.detection:VOTES"), Doubled("scanning.auto:WAITING")],
-    ),
-    Promise(what_came_first_is_not_lost, None, {"rejects each": rejects_each}),
-    Promise(
-        where_nothing_fits_it_goes_on_looking,
-        None,
-        {"once": counting("once", "settle", then=lambda self: setattr(self, "_waiting", None))},
-    ),
-    Promise(a_cut_file_gets_what_waited_of_it, None, {"is not told": Patches((Chunk, "is_last", False))}),
-    Promise(
-        a_kill_while_lines_wait_loses_nothing,
-        None,
-        {
-            "settles late": Patches((Log, "make", SettlesLate)),
-            "commits what waits": counting("never", "settle", instead=nothing),
-        },
-    ),
-    Promise(
-        a_restart_keeps_the_choice,
-        None,
-        {"forgets": following("forgets", "_entry", instead=forgets_the_choice)},
-    ),
-    Promise(
-        a_reload_keeps_the_choice,
-        None,
-        {"chooses anew": following("chooses", "reconfigure", instead=chooses_anew)},
-    ),
-    Promise(
-        what_was_there_before_tells_the_format,
-        None,
-        {
-            "nothing before": counting("forgets", "learn", instead=nothing),
-            "whatever comes": Patches(
-                (auto._Waiting, "_is_as_before", lambda self, votes: bool(self.former))
-            ),
-        },
-    ),
-    Promise(a_log_that_changes_its_format_is_judged_anew, None, {"never doubts": never_doubts}),
-    Promise(it_is_not_judged_anew_while_most_lines_count, None, {"soon": Patches((auto, "RECENT", 10))}),
-    Promise(
-        that_nothing_fits_is_said,
-        None,
-        {
-            "says each": following("says", "read", first=says_each),
-            "never": never_doubts,
-            "late": Doubled("service.pipeline:UNFIT_SAID_EVERY"),
-        },
-    ),
+    Promise(lines_wait_until_a_window_ends, None, {"settles": settles_each, "rejects": rejects_each}),
+    Promise(enough_lines_are_waited_for_no_longer, None, ENOUGH),
+    Promise(what_came_first_is_not_lost, None, [rejects_each]),
+    Promise(where_nothing_fits_it_goes_on_looking, None, [settles_once]),
+    Promise(a_cut_file_gets_what_waited_of_it, None, [Patches((Chunk, "is_last", False))]),
+    Promise(a_kill_while_lines_wait_loses_nothing, None, KILLED),
+    Promise(a_restart_keeps_the_choice, None, RESTARTED),
+    Promise(a_reload_keeps_the_choice, None, RELOADED),
+    Promise(what_was_there_before_tells_the_format, None, [forgets_what_was, whatever_comes]),
+    Promise(a_log_that_changes_its_format_is_judged_anew, None, [never_doubts]),
+    Promise(it_is_not_judged_anew_while_most_lines_count, None, [Patches((auto, "RECENT", 10))]),
+    Promise(that_nothing_fits_is_said, None, UNSAID),
     Promise(it_is_not_said_while_any_fits, None, [Doubled("scanning.auto:RECENT")]),
-    Promise(
-        rejects_are_said_after_the_last_commit_too,
-        None,
-        {"at a look": following("late", "_say_rejects", instead=says_at_a_look)},
-    ),
+    Promise(rejects_are_said_after_the_last_commit_too, None, AFTER_A_LOOK),
     Promise(older_lines_are_not_judged, None, [Doubled("scanning.auto:RECENT")]),
 )

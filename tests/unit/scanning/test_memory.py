@@ -85,14 +85,6 @@ class Late(NativeScanner):  # it is taken when it is too much, and not before
 
 test_promise, test_twin = promises(
     Promise(check_memory_is_given_back, NativeScanner, [Late]),
-    Promise(
-        check_cores_are_forgotten,
-        PureScanner,
-        {"never": Patches((_Cores, "forget", nothing))},
-    ),
-    Promise(
-        check_durations_are_bounded,
-        PureScanner,
-        {"of any length": Patches((pure, "_DURATION_LIMIT", 1 << 20))},
-    ),
+    Promise(check_cores_are_forgotten, PureScanner, [Patches((_Cores, "forget", nothing))]),
+    Promise(check_durations_are_bounded, PureScanner, [Patches((pure, "_DURATION_LIMIT", 1 << 20))]),
 )
