@@ -4,7 +4,7 @@ that are closed in the end."""
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -22,6 +22,7 @@ from qps_service.scanning.scanner import Scanner
 from qps_service.values.counts import Scanned
 from tests.built import once
 from tests.fuzz.building import MODULE_VARIABLE, build_extension
+from tests.promised import Promise
 from tests.unit import receiving
 
 Make = Callable[[ScanOptions, Callable[[Scanned], None]], Scanner]
@@ -47,6 +48,16 @@ def pure_scanner(log_format: LogFormat, max_line: int, *, kind: Make = PureScann
 
 
 SCANNERS: dict[str, MakeScanner] = {name: partial(pure_scanner, kind=make) for name, make in MAKERS.items()}
+
+
+def by_each(
+    check: Callable[..., object], twins: Any, makers: Mapping[str, Any] = SCANNERS, **given: Any
+) -> list[Promise]:
+    """What all scanners keep. The twins are of the pure one, or of what it uses."""
+    return [
+        Promise(check, make, twins if name == "py" else {}, label=name, **given)
+        for name, make in makers.items()
+    ]
 
 
 @pytest.fixture(params=SCANNERS)

@@ -11,7 +11,7 @@ from qps_service.formats.line import make_reader, request_of
 from qps_service.formats.presets import PRESETS, compile_format
 from qps_service.values.counts import Counts
 from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import SCANNERS, MakeScanner, pure_scanner
+from tests.unit.conftest import MakeScanner, by_each, pure_scanner
 
 HAPROXY = "Nov 24 14:50:08 lb haproxy[9]: "
 PROXIED = "192.0.2.7:33317 [24/Nov/2026:14:50:08.655] web~ app/a1 10/0/30/69/109 "
@@ -220,26 +220,12 @@ PROXY_MANAGERS = {
     "there are two upstreams at most": Patches((nginx, "_FURTHER", (1,))),
     "each upstream has one value": Patches((nginx, "_has_several", lambda piece: False)),
 }
+TWINS = {"nginx-proxy-manager": PROXY_MANAGERS}
+AS_SPELLED = Patches((nginx, "_tells_upstream", lambda piece: False))
 test_promise, test_twin = promises(
+    *(promise for name in LOGS for promise in by_each(check_logs, TWINS.get(name, {}), name=name)),
     *(
-        Promise(
-            check_logs,
-            make,
-            PROXY_MANAGERS if (scanner, name) == ("py", "nginx-proxy-manager") else {},
-            label=scanner,
-            name=name,
-        )
-        for scanner, make in SCANNERS.items()
-        for name in LOGS
-    ),
-    *(
-        Promise(
-            check_pasted,
-            None,
-            {"as it is spelled": Patches((nginx, "_tells_upstream", lambda piece: False))},
-            pasted=pasted,
-            lines=lines,
-        )
+        Promise(check_pasted, None, [AS_SPELLED], pasted=pasted, lines=lines)
         for pasted, lines in UPSTREAMS.items()
     ),
     *(Promise(check_nearest, None, {}, text=text, expected=expected) for text, expected in NEAREST.items()),

@@ -486,6 +486,14 @@ def say_each(patch: Patch, output: type) -> None:
     spoil(patch, Trouble, "failed", first=lambda self: vars(self).update(is_failing=False))
 
 
+def be_silent(patch: Patch, output: type) -> None:
+    patch.setattr(Trouble, "works", nothing)
+
+
+def leak(patch: Patch, output: type) -> None:
+    patch.setattr(output, "close", nothing)
+
+
 def make_anew(patch: Patch, output: type) -> None:
     """Whatever the configuration has, at each reload."""
     spoil(patch, OutputGroup, "reconfigure", first=lambda group: group._chosen.clear())
@@ -527,20 +535,8 @@ THAT_SEND = frozenset({"ganglia", "statsd", "graphite"})
 CHECKS: list[tuple[Check, dict[str, tuple[Twin, frozenset[str]]]]] = [
     (hostile_routes_stay_apart_and_alone, {"merges names": (naming(cleaned), OF_ALL)}),
     (durations_are_told, {"one bin off": (told_one_bin_off, OF_ALL)}),
-    (
-        trouble_is_said_once,
-        {
-            "says each": (say_each, OF_ALL),
-            "is never glad": (lambda patch, _: patch.setattr(Trouble, "works", nothing), OF_ALL),
-        },
-    ),
-    (
-        what_goes_leaves_nothing,
-        {
-            "leaks": (lambda patch, output: patch.setattr(output, "close", nothing), OF_ALL - {"textfile"}),
-            "is made anew": (make_anew, OF_ALL),
-        },
-    ),
+    (trouble_is_said_once, {"says each": (say_each, OF_ALL), "is never glad": (be_silent, OF_ALL)}),
+    (what_goes_leaves_nothing, {"leaks": (leak, OF_ALL - {"textfile"}), "is made anew": (make_anew, OF_ALL)}),
     (an_end_is_bounded, {"waits when dismissed": (wait_when_dismissed, THAT_SEND)}),
     (memory_is_bounded, {"hoards": (hoard, OF_ALL)}),
     (what_is_counted_is_told, {"tells old numbers": (tell_old_numbers, OF_ALL)}),

@@ -87,6 +87,7 @@ def check_names_of_routes_fit_into_files() -> None:
     assert len(route) == 150
 
 
+TWICE_AS_LONG = Doubled("outputs.metric_names:_ROUTE", to=Alphabet("A-Za-z0-9_-", 300, flat=True))
 test_promise, test_twin = promises(
     *(
         Promise(check_apart, alphabet.spell, [], label=str(number))
@@ -96,14 +97,6 @@ test_promise, test_twin = promises(
     ),
     Promise(check_apart, SEGMENT.spell, [only_cleaned], label="segment"),
     Promise(check_allowed, SHORT.spell, [only_cleaned]),
-    Promise(
-        check_lasting,
-        lambda: Alphabet("A-Za-z0-9_-", 60, flat=True).spell,
-        {"in order": lambda: InOrder().spell},
-    ),
-    Promise(
-        check_names_of_routes_fit_into_files,
-        None,
-        [Doubled("outputs.metric_names:_ROUTE", to=Alphabet("A-Za-z0-9_-", 300, flat=True))],
-    ),
+    Promise(check_lasting, lambda: SEGMENT.spell, {"in order": lambda: InOrder().spell}),
+    Promise(check_names_of_routes_fit_into_files, None, [TWICE_AS_LONG]),
 )

@@ -9,8 +9,8 @@ from qps_service.formats import json_lines, json_members, line, named_fields, pr
 from qps_service.formats.log_format import DECIDING
 from qps_service.formats.presets import Preset
 from qps_service.scanning import pure
-from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import SCANNERS, MakeScanner
+from tests.promised import Patches, promises
+from tests.unit.conftest import MakeScanner, by_each
 from tests.unit.scanning.test_scanners import check_decides
 
 Expected = tuple[bytes, bytes, int, int | None] | str
@@ -412,9 +412,5 @@ def _pairs(written: bytes) -> list[tuple[bytes, bytes]]:
 
 
 test_promise, test_twin = promises(
-    *(
-        Promise(check_rows, make, TWINS[kind] if name == "py" else {}, label=name, kind=kind)
-        for kind in ROWS
-        for name, make in SCANNERS.items()
-    )
+    *(promise for kind in ROWS for promise in by_each(check_rows, TWINS[kind], kind=kind))
 )

@@ -12,8 +12,8 @@ from qps_service.formats.presets import ALIASES, compile_format
 from qps_service.scanning import pure
 from qps_service.scanning.options import ScanOptions
 from qps_service.values.counts import Counts, Key
-from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import MAKERS, Make, no_spill
+from tests.promised import Patches, promises
+from tests.unit.conftest import MAKERS, Make, by_each, no_spill
 
 FAMILY = compile_format("combined")
 LIMIT = 64 * 1024  # bytes of a line
@@ -297,13 +297,7 @@ TIME_TWINS = {
     "capitals": Patches((timestamps, "_MONTHS", [month.title() for month in timestamps._MONTHS])),
 }
 test_promise, test_twin = promises(
-    *(
-        Promise(check, make, twins if name == "py" else {}, label=name)
-        for name, make in MAKERS.items()
-        for check, twins in (
-            (check_servers, SERVER_TWINS),
-            (check_shapes, SHAPE_TWINS),
-            (check_times, TIME_TWINS),
-        )
-    )
+    *by_each(check_servers, SERVER_TWINS, MAKERS),
+    *by_each(check_shapes, SHAPE_TWINS, MAKERS),
+    *by_each(check_times, TIME_TWINS, MAKERS),
 )

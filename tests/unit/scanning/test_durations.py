@@ -14,7 +14,7 @@ from qps_service.scanning import pure
 from qps_service.values.latency import BOUNDS, Latency, LatencyKey
 from tests.durations import DISTRIBUTIONS, check_latency
 from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import SCANNERS, MakeScanner
+from tests.unit.conftest import SCANNERS, MakeScanner, by_each
 from tests.unit.formats.test_durations import LINES
 
 FORMAT = compile_format('$remote_addr "$request" $status $body_bytes_sent "$http_user_agent" $request_time')
@@ -94,28 +94,13 @@ ROUNDS_DOWN = (
     "_rounded_up",
     lambda *number: int(float(number[0] + b"." + (number[1] or b"0")) * 10 ** number[3]),
 )
+BROKEN = {
+    "bounds are exclusive": Patches((pure, "bin_of", lambda each: bisect_right(BOUNDS, each))),
+    "durations are floats": Patches((line, "nanoseconds_of", in_floats)),
+    "durations are rounded down": Patches((durations, *ROUNDS_DOWN)),
+}
 test_promise, test_twin = promises(
-    *(Promise(check_all, make, [], label=name) for name, make in SCANNERS.items() if name != "py"),
-    Promise(
-        check_all,
-        SCANNERS["py"],
-        {
-            "bounds are exclusive": Patches((pure, "bin_of", lambda each: bisect_right(BOUNDS, each))),
-            "durations are floats": Patches((line, "nanoseconds_of", in_floats)),
-            "durations are rounded down": Patches((durations, *ROUNDS_DOWN)),
-        },
-        label="py",
-    ),
-    *(
-        Promise(
-            check_lines,
-            make,
-            {"a comma ends a list": Patches((json_members, "_is_list", lambda text: False))}
-            if name == "py"
-            else {},
-            label=name,
-        )
-        for name, make in SCANNERS.items()
-    ),
+    *by_each(check_all, BROKEN),
+    *by_each(check_lines, [Patches((json_members, "_is_list", lambda text: False))]),
     Promise(check_a_million, SCANNERS[min(set(SCANNERS) - {"py"})], []),
 )

@@ -18,7 +18,7 @@ from qps_service.scanning.w3c import W3cScanner
 from qps_service.values.counts import OTHER, Counts, Key, Scanned
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import MAKERS, Make, no_spill
+from tests.unit.conftest import MAKERS, Make, by_each, no_spill
 
 T = b'[24/Nov/2026:14:50:08 +0000] "GET /cart?a HTTP/1.1" 200 512'
 FIELDS = b"#Fields: date time cs-method cs-uri-stem sc-status sc-bytes "
@@ -248,14 +248,8 @@ class OneCacheForAllHosts(Routes):  # the path tells the route
 
 
 test_promise, test_twin = promises(
-    *(
-        Promise(check, make, twins if name == "py" else {}, label=name)
-        for name, make in MAKERS.items()
-        for check, twins in (
-            (check_lines, LINE_TWINS),
-            (check_a_dropped_host_is_nowhere, {"drops nothing": DropsNothing}),
-        )
-    ),
+    *by_each(check_lines, LINE_TWINS, MAKERS),
+    *by_each(check_a_dropped_host_is_nowhere, [DropsNothing], MAKERS),
     Promise(
         check_hosts,
         host_of,

@@ -11,8 +11,8 @@ from qps_service.formats.line import ListReader
 from qps_service.formats.presets import LogFormat, as_list, compile_format
 from qps_service.scanning.options import ScanOptions
 from qps_service.values.counts import SAMPLE_LIMIT, Key
-from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import MAKERS, SCANNERS, Make, MakeScanner, no_spill
+from tests.promised import Patches, promises
+from tests.unit.conftest import MAKERS, Make, MakeScanner, by_each, no_spill
 
 COMBINED = b'192.0.2.1 - - [24/Nov/2026:10:00:00 +0000] "GET /a HTTP/1.1" 200 5 "-" "x"'
 JSON = b'{"uri":"/b","method":"PUT","status":201,"size":7}'
@@ -140,6 +140,4 @@ TWINS = {
     "the first alone": Patches((reference, "ListReader", itemgetter(0))),
     "the last counts": Patches((reference, "ListReader", lambda readers: ListReader(readers[::-1]))),
 }
-test_promise, test_twin = promises(
-    *(Promise(check_all, make, TWINS if name == "py" else {}, label=name) for name, make in SCANNERS.items())
-)
+test_promise, test_twin = promises(*by_each(check_all, TWINS))

@@ -19,8 +19,8 @@ from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import PURE_VARIABLE, Scanner
 from qps_service.scanning.scanner import make_scanner as chosen_scanner
 from qps_service.values.counts import REASONS, SAMPLE_LIMIT, Counts, Key, Sample, Scanned
-from tests.promised import Patches, Promise, promises, twin
-from tests.unit.conftest import SCANNERS, MakeScanner, no_spill, pure_scanner
+from tests.promised import Patches, promises, twin
+from tests.unit.conftest import MakeScanner, by_each, no_spill, pure_scanner
 
 LIMIT = 64 * 1024  # bytes, the default of max_line
 DEFAULT = compile_format("default")
@@ -392,9 +392,5 @@ OTHERWISE = {
 TWINS = {twin.__name__: partial(pure_scanner, kind=twin) for twin in (DropsBadStatuses, SplitsAtReturns)}
 
 test_promise, test_twin = promises(
-    *(
-        Promise(check, make, twins if name == "py" else {}, label=name)
-        for name, make in SCANNERS.items()
-        for check, twins in ((method_route_and_status_decide, OTHERWISE), (check_conservation, TWINS))
-    ),
+    *by_each(method_route_and_status_decide, OTHERWISE), *by_each(check_conservation, TWINS)
 )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qps_service.formats import w3c as format_module
 from qps_service.formats.presets import compile_format
-from qps_service.formats.w3c import DIRECTIVE_LIMIT, LOOK_BACK, Read, Rows, fields_before, rows_of
+from qps_service.formats.w3c import DIRECTIVE_LIMIT, LOOK_BACK, Read, fields_before, rows_of
 from qps_service.scanning import w3c as scanner_module
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
@@ -279,10 +279,6 @@ def by_the_first(rows: bytes) -> Iterator[tuple[bytes, bytes]]:
 OTHERWISE: dict[str, tuple[str, object]] = {
     "reads on by the last": ("fields that are too long to be kept", ReadsOnByTheLast),
     "by the first row": ("tabs, and then blanks", Patches((scanner_module, "by_separator", by_the_first))),
-    "quotes hold nothing together": (
-        "Advanced Logging",
-        Patches((Rows, "_without_quoted_blanks", lambda self, row: row[0])),
-    ),
     "one blank each": ("runs of blanks", Patches((format_module, "_RUN", re.compile(b"$.")))),
     "any line with a number sign": (
         "a row that begins like a directive",
@@ -441,14 +437,7 @@ def by_the_start(read: Read, place: int) -> bytes:
 
 
 test_promise, test_twin = promises(
-    Promise(
-        check_queries,
-        None,
-        {
-            "a blank is a query": Patches((format_module, "_target", b"?".join)),
-            "left out": Patches((format_module, "_ROUTES", ())),
-        },
-    ),
+    Promise(check_queries, None, [Patches((format_module, "_target", b"?".join))]),
     Promise(check_times, None, {"the day alone": Patches((format_module, "_TIME", ("date", "no such")))}),
     Promise(check_texts_in_turn, W3cScanner, [KeepsItsOwn]),
     Promise(check_conservation, W3cScanner, [ForgetsBetweenBlocks]),

@@ -132,20 +132,14 @@ test_unseen, test_unseen_twin = promises(
         Promise(
             nothing_unseen_is_shown,
             show,
-            {
-                "prints": as_unicode_prints if name in PRINTED else bytes.decode,
-            },
+            [as_unicode_prints if name in PRINTED else bytes.decode],
             unseen=unseen,
             label=name,
         )
         for name, unseen in UNSEEN.items()
     ),
-    Promise(
-        letters_are_shown,
-        None,
-        {"ascii alone": Patches((escape, "is_visible", str.isascii))},
-    ),
-    Promise(no_two_spellings_are_shown, show, {"prints": as_unicode_prints}),
+    Promise(letters_are_shown, None, [Patches((escape, "is_visible", str.isascii))]),
+    Promise(no_two_spellings_are_shown, show, [as_unicode_prints]),
 )
 
 
@@ -158,12 +152,8 @@ def check_undone(show: Show, raw: bytes) -> None:
     assert os.fsencode(first) + b"".join(rest) == raw
 
 
+SINGLE = {"single backslashes": lambda raw: show(raw).replace("\\\\", "\\")}
 test_promise, test_twin = promises(
-    Promise(
-        check_undone,
-        show,
-        {"single backslashes": lambda raw: show(raw).replace("\\\\", "\\")},
-        caught=(ValueError,),
-    ),
+    Promise(check_undone, show, SINGLE, caught=(ValueError,)),
     Promise(check_harmless, show, {"backslashreplace": lambda raw: raw.decode(errors="backslashreplace")}),
 )
