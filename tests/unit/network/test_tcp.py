@@ -101,16 +101,14 @@ def a_connection_that_never_comes_about_is_given_up() -> None:
     assert site.texts == [site.failing("no answer")]
 
 
-def silence_is_not_waited_out_for_long() -> None:
+def silence_is_not_waited_out_for_long(receiver: TcpReceiver) -> None:
     """The kernel is told; it ends a connection whose other end acknowledges nothing for so long."""
-    receiver = TcpReceiver()
     site = Sending(Stream, receiver.port)
     site.window(*messages(1))
     receiver.accept()
     received_until(site, receiver, 100)
     assert site.output._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == SILENCE
     site.output.close()
-    receiver.close()
 
 
 # --- a receiver that hangs
@@ -164,9 +162,8 @@ def messages_are_whole_after_a_break(make: Make) -> None:
     receiver.close()
 
 
-def a_restart_between_windows_costs_nothing(make: Make) -> None:
+def a_restart_between_windows_costs_nothing(make: Make, receiver: TcpReceiver) -> None:
     """A receiver that is started anew between two windows misses nothing, and nothing is said."""
-    receiver = TcpReceiver()
     site = Sending(make, receiver.port)
     site.window(*messages(1))
     receiver.accept()
@@ -185,7 +182,6 @@ def a_restart_between_windows_costs_nothing(make: Make) -> None:
     receiver.accept()
     assert received_until(site, receiver, 100) == messages(2)[0]
     assert site.texts == []
-    receiver.close()
 
 
 def test_a_reset_is_a_failure_even_when_all_was_sent(receiver: TcpReceiver) -> None:
@@ -229,9 +225,9 @@ def test_a_name_that_leads_nowhere_is_said() -> None:
     assert site.texts == [site.failing("Temporary failure in name resolution")]
 
 
-def the_end_sends_the_rest(make: Make) -> None:
+def the_end_sends_the_rest(make: Make, receiver: TcpReceiver) -> None:
     """What waits is sent, as the receiver takes it."""
-    receiver, received = TcpReceiver(), []
+    received = []
 
     def sleep(_seconds: float) -> None:
         if not receiver.connection:
@@ -249,7 +245,6 @@ def the_end_sends_the_rest(make: Make) -> None:
         received.append(data)
     assert b"".join(received) == b"".join(sent)
     assert site.texts == []
-    receiver.close()
 
 
 def the_end_does_not_wait_for_long(make: Make) -> None:

@@ -71,51 +71,45 @@ def test_debians(tmp_path: Path) -> None:
     assert read(tmp_path, DEBIAN.replace("{directory}", str(tmp_path))) == Sending((GROUP,), None)
 
 
-@pytest.mark.parametrize(
-    ("text", "channels"),
-    [
-        ("udp_send_channel { host = 10.0.0.1 port = 8649 }", [UNICAST]),
-        ('UDP_SEND_CHANNEL{HOST="10.0.0.1"\nPort=8649}', [UNICAST]),
-        ("udp_send_channel { host = '10.0.0.1' port = 0x21c9 ttl = 5 }", [UNICAST]),
-        ("udp_send_channel { host = 10.0.0.1 acl { host = b port = 2 } port = 8649 }", [UNICAST]),
-        ("udp_send_channel { port = 1 host = a port = 8649 host = 10.0.0.1 }", [UNICAST]),
-        (
-            'udp_send_channel { host = "10\\.0.0.1" port = 8649 unknown = {1, 2} bind_hostname = yes }',
-            [UNICAST],
-        ),
-        ("# { \n// }\nudp_send_channel { /* } */ host = 10.0.0.1 # }\n port = 8649 // }\n}", [UNICAST]),
-        ('udp_send_channel "title" { host = fe80::1%eth0 port = 1 }', [Channel("fe80::1%eth0", 1)]),
-        (
-            "udp_send_channel { host = b port = 2 }udp_send_channel{host=10.0.0.1 port=8649}",
-            [Channel("b", 2), UNICAST],
-        ),
-        ("udp_send_channel { host = 10.0.0.1 port = 8649 }" * 2, [UNICAST]),
-        (
-            "udp_send_channel { host = a mcast_join = 239.2.11.71 port = 8649 mcast_if = eth1 ttl = 3 }",
-            [Channel("239.2.11.71", 8649, 3, "eth1")],
-        ),
-        ("udp_send_channel { mcast_join = 239.2.11.71 port = 8649 }", [Channel("239.2.11.71", 8649)]),
-    ],
-)
-def test_channels(tmp_path: Path, text: str, channels: list[Channel]) -> None:
-    assert read(tmp_path, text) == Sending(tuple(channels), None)
-
-
 SEND = "\nudp_send_channel { host = 10.0.0.1 port = 8649 }"
+WEB = Origin("web:web", True)
+CHANNELS: dict[str, list[Channel]] = {
+    "udp_send_channel { host = 10.0.0.1 port = 8649 }": [UNICAST],
+    'UDP_SEND_CHANNEL{HOST="10.0.0.1"\nPort=8649}': [UNICAST],
+    "udp_send_channel { host = '10.0.0.1' port = 0x21c9 ttl = 5 }": [UNICAST],
+    "udp_send_channel { host = 10.0.0.1 acl { host = b port = 2 } port = 8649 }": [UNICAST],
+    "udp_send_channel { port = 1 host = a port = 8649 host = 10.0.0.1 }": [UNICAST],
+    'udp_send_channel { host = "10\\.0.0.1" port = 8649 unknown = {1, 2} bind_hostname = yes }': [UNICAST],
+    "# { \n// }\nudp_send_channel { /* } */ host = 10.0.0.1 # }\n port = 8649 // }\n}": [UNICAST],
+    'udp_send_channel "title" { host = fe80::1%eth0 port = 1 }': [Channel("fe80::1%eth0", 1)],
+    "udp_send_channel { host = b port = 2 }udp_send_channel{host=10.0.0.1 port=8649}": [
+        Channel("b", 2),
+        UNICAST,
+    ],
+    "udp_send_channel { host = 10.0.0.1 port = 8649 }" * 2: [UNICAST],
+    "udp_send_channel { host = a mcast_join = 239.2.11.71 port = 8649 mcast_if = eth1 ttl = 3 }": [
+        Channel("239.2.11.71", 8649, 3, "eth1")
+    ],
+    "udp_send_channel { mcast_join = 239.2.11.71 port = 8649 }": [Channel("239.2.11.71", 8649)],
+}
+HOSTS: dict[str, Origin | None] = {
+    "globals { override_hostname = web override_ip = 10.1.2.3 }": Origin("10.1.2.3:web", True),
+    "globals { override_hostname = web }": WEB,
+    "globals { override_ip = 10.1.2.3 }": None,
+    "globals { override_hostname = a }\nglobals { override_hostname = web }": WEB,
+    'globals { override_hostname = "<web>" }': Origin("_web_:_web_", True),
+}
 
 
 @pytest.mark.parametrize(
-    ("text", "origin"),
+    ("text", "expected"),
     [
-        ("globals { override_hostname = web override_ip = 10.1.2.3 }", Origin("10.1.2.3:web", True)),
-        ("globals { override_hostname = web }", Origin("web:web", True)),
-        ("globals { override_ip = 10.1.2.3 }", None),
-        ("globals { override_hostname = a }\nglobals { override_hostname = web }", Origin("web:web", True)),
-        ('globals { override_hostname = "<web>" }', Origin("_web_:_web_", True)),
+        *((text, Sending(tuple(channels), None)) for text, channels in CHANNELS.items()),
+        *((text + SEND, Sending((UNICAST,), origin)) for text, origin in HOSTS.items()),
     ],
 )
-def test_another_host(tmp_path: Path, text: str, origin: Origin | None) -> None:
-    assert read(tmp_path, text + SEND) == Sending((UNICAST,), origin)
+def test_channels_and_another_host(tmp_path: Path, text: str, expected: Sending) -> None:
+    assert read(tmp_path, text) == expected
 
 
 def test_includes(tmp_path: Path) -> None:

@@ -136,12 +136,7 @@ def test_a_fault_of_one_is_said_once_and_touches_no_other(call: str) -> None:
     text = f"the output recorder has a fault: UnicodeEncodeError: {fault}"
     assert scene.said == [Notice(OUTPUT_FAILED, text)]
     assert scene.outputs.failures() == {"recorder": 0}  # of the second, which has the same name here
-
-
-@pytest.mark.parametrize("call", CALLS)
-def test_a_reader_who_has_gone_is_told_on(call: str) -> None:
-    scene = Scene(OutputGroup, HERE, JSON)
-    scene.fails(OutputClosed())
+    scene.fails(OutputClosed())  # a reader who has gone is told on
     with pytest.raises(OutputClosed):
         CALLS[call](scene.outputs)
 

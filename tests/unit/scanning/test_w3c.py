@@ -20,6 +20,7 @@ from qps_service.values.counts import Sample, Scanned
 from qps_service.values.positions import Directives
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
+from tests.unit.scanning.test_scanners import splits
 
 LIMIT = 64 * 1024  # bytes, the default of max_line
 W3C = compile_format("w3c")
@@ -133,13 +134,6 @@ def requests_of(parts: list[Scanned]) -> Counter[Row]:
         for *row, times, _ in part.rows:
             requests[tuple(row)] += times  # type: ignore[index]
     return requests
-
-
-def splits(text: bytes) -> Iterator[tuple[bytes, ...]]:
-    yield (text,)
-    yield tuple(re.findall(rb"[^\n]*\n|[^\n]+\Z", text))
-    for newline in re.finditer(b"\n", text):
-        yield text[: newline.end()], text[newline.end() :]
 
 
 def row(number: int = 0, status: int = 200) -> bytes:
