@@ -154,6 +154,7 @@ class Log(NamedTuple):
     directives: int = 1
 
 
+ROW, HIT, TWO_HITS = row(), {get(b"/0"): 1}, {get(b"/0"): 2}
 LOGS: dict[str, Log] = {
     "IIS": Log(IIS, {get(b"/School/Track.ashx", method=b"POST"): 1, get(b"/xas/", 404): 1}, directives=4),
     "IIS 6, a blank behind the fields": Log(OLD_IIS, {get(b"/images/picture.jpg"): 1}, directives=4),
@@ -164,45 +165,43 @@ LOGS: dict[str, Log] = {
     "Blue Coat": Log(BLUE_COAT, {get(b"/cut"): 1, get(b"/flatfile"): 1}, 82, directives=5),
     "Advanced Logging": Log(ADVANCED, {get(b"/a.gif"): 1, get(b"/b", 302): 1}, directives=4),
     "fields that change": Log(
-        FIELDS + row() + OTHERS + b"404 /b POST 7\n" + FIELDS + row(),
+        FIELDS + ROW + OTHERS + b"404 /b POST 7\n" + FIELDS + ROW,
         {get(b"/0"): 2, get(b"/b", 404, b"POST"): 1},
         10,
         directives=3,
     ),
     "the same fields again, as at each start": Log(
-        FIELDS + row() + b"#Date: 2026-11-24 10:00:00\n" + FIELDS + row(), {get(b"/0"): 2}, 10, directives=3
+        FIELDS + ROW + b"#Date: 2026-11-24 10:00:00\n" + FIELDS + ROW, TWO_HITS, 10, directives=3
     ),
-    "names in capitals": Log(FIELDS.upper().replace(b"FIELDS", b"Fields") + row(), {get(b"/0"): 1}, 5),
-    "byte order mark": Log(b"\xef\xbb\xbf" + FIELDS + row(), {get(b"/0"): 1}, 5),
+    "names in capitals": Log(FIELDS.upper().replace(b"FIELDS", b"Fields") + ROW, HIT, 5),
+    "byte order mark": Log(b"\xef\xbb\xbf" + FIELDS + ROW, HIT, 5),
     "byte order mark within, as of joined files": Log(
-        OTHERS + b"\xef\xbb\xbf" + FIELDS + row(), {get(b"/0"): 1}, 5, directives=2
+        OTHERS + b"\xef\xbb\xbf" + FIELDS + ROW, HIT, 5, directives=2
     ),
-    "no fields yet": Log(
-        b"#Version: 1.0\n" + row() * 2 + FIELDS + row(), {get(b"/0"): 1}, 5, {"fields": 2}, 2
-    ),
+    "no fields yet": Log(b"#Version: 1.0\n" + ROW * 2 + FIELDS + ROW, HIT, 5, {"fields": 2}, 2),
     "fields without a status": Log(
         b"#Fields: time cs-method cs-uri\n00:34:23 GET /foo\n", {}, 0, {"fields": 1}
     ),
     "fields without a route": Log(b"#Fields: cs-method sc-status\nGET 200\n", {}, 0, {"fields": 1}),
     "fields without a method": Log(b"#Fields: cs-uri sc-status\n/a?b 200\n", {get(b"/a", method=b"-"): 1}),
     "no row": Log(FIELDS, {}),
-    "a row without its newline": Log(FIELDS + row()[:-1], {get(b"/0"): 1}, 5),
+    "a row without its newline": Log(FIELDS + ROW[:-1], HIT, 5),
     "a directive without its newline": Log(FIELDS[:-1], {}),
     "what was not read": Log(FIELDS + DAY + b"- - 400 5\n", {(b"-", b"-", 400): 1}, 5),
     "what was not answered": Log(FIELDS + DAY + b"GET /a - -\n", {get(b"/a", 0): 1}),
     "cut behind the status": Log(FIELDS + DAY + b"GET /a 200\n", {get(b"/a"): 1}),
     "cut before it": Log(FIELDS + DAY + b"GET /a\n", {}, 0, {"fields": 1}),
-    "more than the fields": Log(FIELDS + row()[:-1] + b" 1 2 3\n", {get(b"/0"): 1}),
+    "more than the fields": Log(FIELDS + ROW[:-1] + b" 1 2 3\n", HIT),
     "no status": Log(FIELDS + DAY + b"GET /a OK 5\n", {}, 0, {"status": 1}),
-    "an empty line": Log(FIELDS + b"\n\r\n" + row(), {get(b"/0"): 1}, 5, {"fields": 2}),
-    "runs of blanks": Log(FIELDS + row().replace(b" ", b"   ") + row()[:-1] + b"  \r\n", {get(b"/0"): 2}, 10),
-    "tabs": Log(FIELDS + row().replace(b" ", b"\t"), {get(b"/0"): 1}, 5),
+    "an empty line": Log(FIELDS + b"\n\r\n" + ROW, HIT, 5, {"fields": 2}),
+    "runs of blanks": Log(FIELDS + ROW.replace(b" ", b"   ") + ROW[:-1] + b"  \r\n", TWO_HITS, 10),
+    "tabs": Log(FIELDS + ROW.replace(b" ", b"\t"), HIT, 5),
     "tabs, values with blanks": Log(
-        FIELDS + row().replace(b" ", b"\t").replace(b"/0", b"/a b"), {get(b"/a b"): 1}, 5
+        FIELDS + ROW.replace(b" ", b"\t").replace(b"/0", b"/a b"), {get(b"/a b"): 1}, 5
     ),
-    "tabs, and then blanks": Log(FIELDS + row().replace(b" ", b"\t") + row(), {get(b"/0"): 2}, 10),
+    "tabs, and then blanks": Log(FIELDS + ROW.replace(b" ", b"\t") + ROW, TWO_HITS, 10),
     "a tab in a value": Log(
-        FIELDS + row() + row().replace(b"/0", b"/a\tb"), {get(b"/0"): 1, get(b"/a\tb"): 1}, 10
+        FIELDS + ROW + ROW.replace(b"/0", b"/a\tb"), {get(b"/0"): 1, get(b"/a\tb"): 1}, 10
     ),
     # Who asks chooses agent and referer: quotes in both take no status out of its place.
     "quotes that hold nothing together": Log(
@@ -214,16 +213,13 @@ LOGS: dict[str, Log] = {
         b"#Fields: cs(Referer) cs-uri sc-status\n#x /a 200\n#9: /a 200\n", {(b"-", b"/a", 200): 2}
     ),
     "fields that are too long to be kept": Log(
-        FIELDS + row() + LONG + row() + FIELDS + row(), {get(b"/0"): 2}, 10, {"fields": 2}, 2
+        FIELDS + ROW + LONG + ROW + FIELDS + ROW, TWO_HITS, 10, {"fields": 2}, 2
     ),
     "a remark that is too long": Log(
-        FIELDS + b"#Remark: " + b"x" * DIRECTIVE_LIMIT + b"\n" + row(), {get(b"/0"): 1}, 5, {"fields": 1}
+        FIELDS + b"#Remark: " + b"x" * DIRECTIVE_LIMIT + b"\n" + ROW, HIT, 5, {"fields": 1}
     ),
     "a directive over the limit on lines": Log(
-        FIELDS + b"#Remark: " + b"x" * LIMIT + b"\n" + row() + b"y" * LIMIT + b"y\n",
-        {get(b"/0"): 1},
-        5,
-        {"too_long": 2},
+        FIELDS + b"#Remark: " + b"x" * LIMIT + b"\n" + ROW + b"y" * LIMIT + b"y\n", HIT, 5, {"too_long": 2}
     ),
     "a row over the limit, and no fields": Log(b"y" * LIMIT + b"y\n", {}, 0, {"too_long": 1}, 0),
 }
