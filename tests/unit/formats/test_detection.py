@@ -110,15 +110,10 @@ CASES: list[Case] = [
 ]
 
 
-def where_most_fit_none(lines: Sequence[bytes]) -> Choice:
-    choice = choose(lines)
-    return Choice(None, "") if choice.reason.endswith(" 500 fit none") else choice
-
-
 TWINS: dict[int, object] = {
     len(CASES) - 6: Patches((detection, "_is_of_others", lambda *_: False)),
     7: Patches((detection, "AUTO_ORDER", AUTO_ORDER[::-1])),
-    10: where_most_fit_none,
+    10: lambda lines: choose(lines[-2:]),  # as many as count
     14: Patches((detection, "_is_message", lambda *_: False)),
 }
 test_promise, test_twin = promises(

@@ -381,14 +381,6 @@ def rounded(report: Report) -> dict[str, str]:
     )
 
 
-def in_their_order(report: Report, most: int) -> dict[str, str]:
-    return report_fields(report._replace(rows=report.rows[:most]))
-
-
-def without_waiting(output: JournalOutput, report: Report, now: int) -> dict[str, str] | None:
-    return JournalOutput._fields(output, report._replace(waiting=None), now)
-
-
 def write(board: NoticeBoard, notice: Notice) -> None:
     assert board._stderr is not None
     assert os.write(board._stderr, f"{notice.text}\n".encode())
@@ -397,15 +389,16 @@ def write(board: NoticeBoard, notice: Notice) -> None:
 NEVER = twin(JournalOutput, "never", "_fields", first=lambda self: self._told.update(access=1 << 62))
 ALWAYS = twin(JournalOutput, "always", "_fields", first=lambda self: self._told.clear())
 SILENT = {
-    "missing": twin(JournalOutput, "missing", "_fields", instead=without_waiting),
+    "missing": Patches((Report, "waiting", None)),
     "rejected": Patches((Report, "is_empty", property(lambda self: not self.requests))),
     "all": Patches((Report, "is_empty", True)),
 }
+IN_THEIR_ORDER = {"all": lambda report, most: report_fields(report._replace(rows=report.rows[:most]))}
 UNKNOWN_FOR_0 = {"unknown": lambda notice: notice_fields(notice) | {"QPS_LOSS_BYTES": "unknown"}}
 WAITS = twin(NoticeBoard, "waits", "notify", instead=write)
 test_promise, test_twin = promises(
     Promise(large_fields_have_no_rows, None, [Doubled("outputs.journal:LARGE")]),
-    Promise(the_rows_to_look_at_come_first, report_fields, [in_their_order]),
+    Promise(the_rows_to_look_at_come_first, report_fields, IN_THEIR_ORDER),
     Promise(a_day_is_below_50_mb, JournalConfig(), {"100 rows": JournalConfig(rows=100)}),
     Promise(idle_logs_are_quiet, JournalOutput, [NEVER, ALWAYS]),
     Promise(what_is_no_silence_is_told, JournalOutput, SILENT),

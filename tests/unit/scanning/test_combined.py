@@ -2,6 +2,7 @@
 that they state."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -209,15 +210,12 @@ def check_line(make: Make, line: bytes, expected: Expected | str) -> None:
         assert not span or set(found.times) == {time}, line
 
 
-def check_servers(make: Make) -> None:
-    """What each server writes counts, with its size and its time."""
-    for line, expected in SERVERS.values():
-        check_line(make, line, expected)
+LINES: dict[str, Mapping[str, tuple[bytes, Expected | str]]] = {"servers": SERVERS, "shapes": SHAPES}
 
 
-def check_shapes(make: Make) -> None:
-    """Whatever stands around time, request, status and size, and whatever stands in them."""
-    for line, expected in SHAPES.values():
+def check_lines(make: Make, kind: str) -> None:
+    """What each server writes counts, with its size and its time; and whatever stands around or in them."""
+    for line, expected in LINES[kind].values():
         check_line(make, line, expected)
 
 
@@ -297,7 +295,7 @@ TIME_TWINS = {
     "capitals": Patches((timestamps, "_MONTHS", [month.title() for month in timestamps._MONTHS])),
 }
 test_promise, test_twin = promises(
-    *by_each(check_servers, SERVER_TWINS, MAKERS),
-    *by_each(check_shapes, SHAPE_TWINS, MAKERS),
+    *by_each(check_lines, SERVER_TWINS, MAKERS, kind="servers"),
+    *by_each(check_lines, SHAPE_TWINS, MAKERS, kind="shapes"),
     *by_each(check_times, TIME_TWINS, MAKERS),
 )
