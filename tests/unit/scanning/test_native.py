@@ -132,8 +132,12 @@ def test_what_is_no_block(make: Make, block: object) -> None:
     assert scanner.scan(b"") == (0, 0)
     taken = scanner.take()
     assert (taken[0], list(taken[1]), *taken[2:]) == (0, [], {}, None, {}, 0, ())
-    for each in (lines(3), bytearray(lines(3)), memoryview(lines(3)), memoryview(b"-" + lines(3))[1:]):
-        assert scanner.scan(each) == (3, 0)
+
+
+def test_blocks_of_any_kind(make: Make) -> None:
+    scanner = make()
+    for block in (lines(3), bytearray(lines(3)), memoryview(lines(3)), memoryview(b"-" + lines(3))[1:]):
+        assert scanner.scan(block) == (3, 0)
     assert requests(scanner.take()) == 12
 
 
