@@ -9,7 +9,7 @@ import pytest
 
 from qps_service.formats import combined, timestamps
 from qps_service.formats import line as reference
-from qps_service.formats.presets import ALIASES, compile_format
+from qps_service.formats.presets import COMBINED_ALIASES, compile_format
 from qps_service.scanning import pure
 from qps_service.scanning.options import ScanOptions
 from qps_service.values.counts import Counts, Key
@@ -264,7 +264,7 @@ def check_times(make: Make) -> None:
         assert timestamps.seconds_of(text) == time
 
 
-@pytest.mark.parametrize("name", ALIASES)
+@pytest.mark.parametrize("name", COMBINED_ALIASES)
 def test_an_alias_is_the_family(name: str) -> None:
     assert compile_format(name) == FAMILY._replace(text=name)
 
