@@ -21,20 +21,9 @@ _VALUES: dict[str | None, tuple[bytes, ...]] = {
     ),
     "request": (
         *(b"GET / HTTP/1.1", b"GET /help HTTP/1.1", b"GET /a b HTTP/2", b"GET /a", b"GET", b"-", b""),
-        *(
-            b"GET  HTTP/1.0",
-            b"GET /a HTTP/1.",
-            b"GET /a HTTP/",
-            b"GET /a?b HTTP/1x1",
-            b" GET  /a   b  HTTP/1.1  ",
-            b"\\x16\\x03\\x01",
-            b"GET - HTTP/1.1",
-            b'GET /a" HTTP/1.1',
-            b'GET /a" 200 b" HTTP/1.1',
-            b'G"" - ""T /a"',
-            b'G\\"T /\\\\ HTTP/1.1',
-            b"- http://x:80- -",
-        ),
+        *(b"GET  HTTP/1.0", b"GET /a HTTP/1.", b"GET /a HTTP/", b"GET /a?b HTTP/1x1"),
+        *(b" GET  /a   b  HTTP/1.1  ", b"\\x16\\x03\\x01", b"GET - HTTP/1.1", b'GET /a" HTTP/1.1'),
+        *(b'GET /a" 200 b" HTTP/1.1', b'G"" - ""T /a"', b'G\\"T /\\\\ HTTP/1.1', b"- http://x:80- -"),
     ),
     "status": (
         b"200",
@@ -65,35 +54,12 @@ _VALUES: dict[str | None, tuple[bytes, ...]] = {
     ),
     "duration": (
         *(b"0.123", b"12", b"0.000", b"-", b"", b"-1", b"+1", b"1e-9", b"1e-10", b"1E3", b"1.5e+2", b"1e30"),
-        *(
-            b"1" + b"0" * 30,
-            b"0." + b"0" * 40 + b"1",
-            b"1" * 40,
-            b"0" * 40 + b"5",
-            b"1e-" + b"9" * 40,
-            b"0e999",
-        ),
-        *(
-            b"12ms",
-            b"1m2.5s",
-            b"2h",
-            b"1.5h",
-            b"350\xc2\xb5s",
-            b"7\xce\xbcs",
-            b"1s2",
-            b"3x",
-            b"1.5us",
-            b"9ns",
-        ),
-        *(b"0.1, 0.2 : 0.3", b"-, 0.1", b"0.1,", b"0.1, ", b"0.1 : -", b"- : -", b"0.1,0.2", b" 1", b"1 "),
-        *(b"5.", b".5", b"1.2.3", b"0x5", b"1e", b"1e+", b"0.1234567891", b"999999.9999999991", b"1000000"),
-        *(
-            b"1000000.0000000001",
-            b"1000000000000000.1",
-            b"277h46m40s",
-            b"277h46m41s",
-            b"99999999999999999999h",
-        ),
+        *(b"1" + b"0" * 30, b"0." + b"0" * 40 + b"1", b"1" * 40, b"0" * 40 + b"5", b"1e-" + b"9" * 40),
+        *(b"0e999", b"12ms", b"1m2.5s", b"2h", b"1.5h", b"350\xc2\xb5s", b"7\xce\xbcs", b"1s2", b"3x"),
+        *(b"1.5us", b"9ns", b"0.1, 0.2 : 0.3", b"-, 0.1", b"0.1,", b"0.1, ", b"0.1 : -", b"- : -"),
+        *(b"0.1,0.2", b" 1", b"1 ", b"5.", b".5", b"1.2.3", b"0x5", b"1e", b"1e+", b"0.1234567891"),
+        *(b"999999.9999999991", b"1000000", b"1000000.0000000001", b"1000000000000000.1", b"277h46m40s"),
+        *(b"277h46m41s", b"99999999999999999999h"),
     ),
     "sign": (b"x", b"-", b"", b"null"),
     "logger": (
@@ -101,17 +67,8 @@ _VALUES: dict[str | None, tuple[bytes, ...]] = {
         *(b"-", b"null", b"http.log.error" + b"x" * 70, b"x.http.log.error"),
     ),
     "host": (
-        *(
-            b"shop.example",
-            b"SHOP.example:443",
-            b"[::1]:80",
-            b"-",
-            b"",
-            b"a b",
-            b"a/b?c#d",
-            b"\xc3\xa9.example",
-        ),
-        *(b"203.0.113.9", b"x" * 300, b'a"', b"a:b:c", b" a ", b"null", b"GET"),
+        *(b"shop.example", b"SHOP.example:443", b"[::1]:80", b"-", b"", b"a b", b"a/b?c#d"),
+        *(b"\xc3\xa9.example", b"203.0.113.9", b"x" * 300, b'a"', b"a:b:c", b" a ", b"null", b"GET"),
     ),
     None: (b"1.2.3.4", b"-", b"", b"curl/8.0 (x)", b'\\"', b"\\"),
 }
@@ -130,20 +87,10 @@ _BITS = (
 _BEFORE = (
     *(b"1.2.3.4 - - ", b"::1 - jane doe ", b"", b"www.example.com:443 1.2.3.4 - - ", b"1.2.3.4\t-\t-\t"),
     *(b"2026-11-24T14:50:08.1Z stdout F 1.2.3.4 - - ", b"Nov 24 host nginx[12]: 1.2.3.4 - - ", b"a [b] c "),
-    *(
-        b'1.2.3.4 - [x] "y" ',
-        b'1.2.3.4 - [x]  "y" 200 ',
-        b'1.2.3.4 - x] "y ',
-        b"[1] [",
-        b'1.2.3.4 - [x] \\"y" ',
-    ),
-    *(
-        b'1.2.3.4 - [x] "y" - ',
-        b'[a] "b] "c" x y ',
-        b'[HTTPChannel,0,::1] "::1" - - ',
-        b'[a] "b" -1 [c] "d" 0 ',
-    ),
-    *(b" - " * 30, b'1.2.3.4 - "y\\" ', b"\\ ", b"[" * 70, b"]" * 70),
+    *(b'1.2.3.4 - [x] "y" ', b'1.2.3.4 - [x]  "y" 200 ', b'1.2.3.4 - x] "y ', b"[1] ["),
+    *(b'1.2.3.4 - [x] \\"y" ', b'1.2.3.4 - [x] "y" - ', b'[a] "b] "c" x y '),
+    *(b'[HTTPChannel,0,::1] "::1" - - ', b'[a] "b" -1 [c] "d" 0 ', b" - " * 30, b'1.2.3.4 - "y\\" ', b"\\ "),
+    *(b"[" * 70, b"]" * 70),
 )
 # Likewise, with a virtual host, or nearly so.
 _BEFORE_HOSTS = (
@@ -154,10 +101,7 @@ _BEFORE_HOSTS = (
         b"a.b c.d - - ",
     ),
     *(
-        b"a.b:80 c.d - - ",
-        b"[::1]:80 ::ffff:1.2.3.4 - - ",
-        b"x 1.2.3.4, 5.6.7.8 - ",
-        b"x, 1.2.3.4 - - ",
+        *(b"a.b:80 c.d - - ", b"[::1]:80 ::ffff:1.2.3.4 - - ", b"x 1.2.3.4, 5.6.7.8 - ", b"x, 1.2.3.4 - - "),
         b"x 1.2.3.4 ",
     ),
     *(
@@ -182,42 +126,10 @@ _ESCAPES = (
 
 # What is no JSON, or is more than servers write.
 _ODD = (
-    *(
-        b"",
-        b" ",
-        b"-",
-        b"0.1, 0.2",
-        b"0.1 : -, 0.2",
-        b'""a"b""',
-        b'"a"b"',
-        b'"a" "',
-        b'a"b',
-        b"/a?b#c",
-        b"null",
-    ),
-    *(
-        b"[1,2]",
-        b"[x y]",
-        b'["a"b", {"a":1}, "b"]',
-        b"[" * 70,
-        b'{"a":' * 70,
-        b"{}",
-        b'{"a":x}',
-        b'{"a"}',
-        b"}",
-    ),
-    *(
-        b'}, "',
-        b"nul",
-        b"null x",
-        b"GET /a HTTP/1.1",
-        b"[[1 x],2]",
-        b"{x},",
-        b'"\\"',
-        b"\\u0041",
-        b"200.0",
-        b"200.x",
-    ),
+    *(b"", b" ", b"-", b"0.1, 0.2", b"0.1 : -, 0.2", b'""a"b""', b'"a"b"', b'"a" "', b'a"b', b"/a?b#c"),
+    *(b"null", b"[1,2]", b"[x y]", b'["a"b", {"a":1}, "b"]', b"[" * 70, b'{"a":' * 70, b"{}", b'{"a":x}'),
+    *(b'{"a"}', b"}", b'}, "', b"nul", b"null x", b"GET /a HTTP/1.1", b"[[1 x],2]", b"{x},", b'"\\"'),
+    *(b"\\u0041", b"200.0", b"200.x"),
 )
 # What stands before a line, or an object.
 _BEFORE_OBJECTS = (
@@ -232,20 +144,12 @@ _BEFORE_OBJECTS = (
     b"\thttp.lo",
 )
 _AROUND = (
-    *(
-        b"2026-11-24T11:00:00.493035218+01:00 stdout F ",
-        b"2026-11-24T11:00:00Z stderr P:x ",
-        b"\0\0\0",
-        b"\0",
-    ),
-    *(b"web-1  | ", b"\x1b[36mweb_1.x  |\x1b[0m ", b"\x1b[1;36mweb-1 | \x1b[0m", b"\x1b[36web-1 | ", b"web|"),
-    *(b"<190>Nov 24 10:00:00 host nginx: ", b"Nov  4 10:00:00 host nginx[7]:   ", b"a b c d e f: ", b"a b: "),
-    *(
-        b"<190>1 2026-11-24T10:00:00Z host nginx 7 - - ",
-        b'<1>1 - - - - - [a b="] c"][d] ',
-        b"<1>1 - - - - - - ",
-    ),
-    *(b"2026-11-24T11:00:00Z stdout F", b"2026-11-24T11:00:00Z stdin F ", b"2026-11-24T stdout \xef\xbb\xbf"),
+    *(b"2026-11-24T11:00:00.493035218+01:00 stdout F ", b"2026-11-24T11:00:00Z stderr P:x ", b"\0\0\0"),
+    *(b"\0", b"web-1  | ", b"\x1b[36mweb_1.x  |\x1b[0m ", b"\x1b[1;36mweb-1 | \x1b[0m", b"\x1b[36web-1 | "),
+    *(b"web|", b"<190>Nov 24 10:00:00 host nginx: ", b"Nov  4 10:00:00 host nginx[7]:   ", b"a b c d e f: "),
+    *(b"a b: ", b"<190>1 2026-11-24T10:00:00Z host nginx 7 - - ", b'<1>1 - - - - - [a b="] c"][d] '),
+    *(b"<1>1 - - - - - - ", b"2026-11-24T11:00:00Z stdout F", b"2026-11-24T11:00:00Z stdin F "),
+    b"2026-11-24T stdout \xef\xbb\xbf",
 )
 
 
