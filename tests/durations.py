@@ -14,11 +14,7 @@ MICRO, MILLI, SECOND = 10**3, 10**6, 10**9
 QUANTILES = (500, 900, 950, 990)  # per mille
 # The 90 numbers of two digits, in milliseconds, and some others.
 THRESHOLDS = [number * MILLI for number in range(10, 100)] + [
-    0,
-    MICRO,
-    250 * MILLI,
-    2_500 * MILLI,
-    1000 * SECOND,
+    *(0, MICRO, 250 * MILLI, 2_500 * MILLI, 1000 * SECOND),
 ]
 
 

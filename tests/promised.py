@@ -34,6 +34,11 @@ class Patches:
         return " ".join(name.strip("_") for _, name, _ in self.patches)
 
 
+def patched(owner: object, name: str, *values: Any) -> dict[str, Patches]:
+    """Twins that are patches of one name, each called like what is there instead."""
+    return {_name(value): Patches((owner, name, value)) for value in values}
+
+
 class Promise:
     """What `check` asserts holds for `real`, and for none of `twins` (by name, or with names of their own).
 

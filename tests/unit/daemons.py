@@ -66,10 +66,7 @@ class World:
     def set_clock(self, seconds: float, ahead: float) -> None:
         """Set the wall clock so long after the start: so many seconds ahead of `time`."""
 
-        def set_it() -> None:
-            self.ahead = round(ahead * SECOND)
-
-        self.at(seconds, set_it)
+        self.at(seconds, lambda: vars(self).update(ahead=round(ahead * SECOND)))
 
     def signal(self, seconds: float, number: int) -> None:
         """Send a signal so long after the start."""
