@@ -3,6 +3,7 @@
     test_promise, test_twin = promises(
         Promise(check_no_drift, Schedule, [GridByGap, GridInFloats]),
         Promise(check_cut, compare, {"no marks": lambda position, read: ...}, offset=50_000, cut=49_990),
+        {check_restart: [Patches((kernel, "open", broken))]},  # those that take no part, with their twins
     )
 
 A check is a function that asserts. It is called with the part, with what its row gives by name, and with
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 import pytest
 
 Part = TypeVar("Part")
+Twins = Sequence[Any] | Mapping[str, Any]  # by their own names, or by these
 
 
 # --- the rows
@@ -45,7 +47,7 @@ class Promise:
         self,
         check: Callable[..., object],
         real: Any,
-        twins: Sequence[Any] | Mapping[str, Any],
+        twins: Twins,
         caught: tuple[type[Exception], ...] = (),
         label: str = "",
         **given: Any,
@@ -134,8 +136,16 @@ def _name(thing: Any) -> str:
     return getattr(thing, "__name__", None) or str(thing)
 
 
-def promises(*rows: Promise) -> tuple[Callable[..., None], Callable[..., None]]:
+def promises(
+    *given: Promise | Mapping[Any, Twins],  # any callable: one whose arguments differ, too
+) -> tuple[Callable[..., None], Callable[..., None]]:
     """One test that each promise is kept, and one that each twin is caught."""
+    rows: list[Promise] = []
+    for each in given:
+        if isinstance(each, Promise):
+            rows.append(each)
+        else:
+            rows += (Promise(check, None, twins) for check, twins in each.items())
     twins = [
         pytest.param(promise, twin, id=f"{promise}-{name}")
         for promise in rows

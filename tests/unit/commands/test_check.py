@@ -251,30 +251,22 @@ def check_a_slow_first_line(place: Path, capsys: Captured) -> None:
 
 
 test_rules, test_rules_without_a_word_are_caught = promises(
-    Promise(check_rules, None, {"no warning": Patches((check, "polynomial", lambda _: []))}),
-    Promise(
-        check_the_files_of_the_configuration,
-        None,
-        {"the first": Patches((check, "_source", lambda config: [("configuration", config.source, True)]))},
-    ),
-    Promise(
-        check_what_a_pattern_matches,
-        None,
-        [
+    {
+        check_rules: {"no warning": Patches((check, "polynomial", lambda _: []))},
+        check_the_files_of_the_configuration: {
+            "the first": Patches((check, "_source", lambda config: [("configuration", config.source, True)]))
+        },
+        check_what_a_pattern_matches: [
             Patches((check, "why_none", lambda *_: "")),
             Patches((check, "advice_for", nothing)),
             Patches((Patterns, "named", lambda *_: [])),
         ],
-    ),
-    Promise(
-        check_what_dates_stand_for,
-        None,
-        [
+        check_what_dates_stand_for: [
             Patches((check, "dated_files", lambda *_: [])),
             Patches((check, "_why_none_is_dated", lambda *_: "")),
         ],
-    ),
-    Promise(check_a_slow_first_line, None, {"no limit": Patches((check, "_limited", apply_all))}),
+        check_a_slow_first_line: {"no limit": Patches((check, "_limited", apply_all))},
+    }
 )
 
 
@@ -339,10 +331,7 @@ COMMON = b'1.2.3.4 - - [now] "GET /a HTTP/1.1" 200 7\n'
 W3C = b"#Version: 1.0\r\n#Fields: cs-method cs-uri sc-status sc-bytes\r\n"
 CHOSEN = "  chosen       "
 FOUND_OUT = {
-    COMMON: [
-        CHOSEN + "combined: 1 of 1 lines fit combined",
-        "  first line   parses as GET /a 200, 7 bytes",
-    ],
+    COMMON: [CHOSEN + "combined: 1 of 1 lines fit combined", "  first line   parses as GET /a 200, 7 bytes"],
     GOOD + COMMON * 2 + b"cut off": [
         CHOSEN + "combined: 2 of 3 lines fit combined, 1 default",
         "  first line   parses as GET /a 200, 7 bytes",
@@ -380,10 +369,7 @@ FOUND_OUT = {
         CHOSEN + "w3c: 2 of 2 lines fit w3c; 1 fit none",
         f'  first line   is rejected (status): "GET /a OK 7"{PROBLEM}',
     ],
-    W3C + b"GET /a 20": [
-        CHOSEN + "w3c: 2 of 2 lines fit w3c",
-        "  first line   none yet, but directives",
-    ],
+    W3C + b"GET /a 20": [CHOSEN + "w3c: 2 of 2 lines fit w3c", "  first line   none yet, but directives"],
 }
 
 
@@ -472,9 +458,7 @@ def check_what_was_given(place: Path, capsys: Captured) -> None:
 
 NO_PIPES = {"no pipes": Patches((Seen, "is_pipe", False))}
 NOTHING_GIVEN = {"nothing given": Patches((check, "inherited", lambda path: None))}
-test_pipes, test_pipes_twin = promises(
-    Promise(check_a_pipe, None, NO_PIPES), Promise(check_what_was_given, None, NOTHING_GIVEN)
-)
+test_pipes, test_pipes_twin = promises({check_a_pipe: NO_PIPES, check_what_was_given: NOTHING_GIVEN})
 
 
 def test_one_bad_log_of_several_is_a_problem(place: Path, capsys: Captured) -> None:
@@ -496,10 +480,7 @@ def test_a_path_that_is_no_text(place: Path, capsys: Captured) -> None:
 def test_a_bad_configuration_is_1_and_a_bad_command_line_2(place: Path, capsys: Captured) -> None:
     (place / "bad.toml").write_text("interval = 0\n")
     assert main(["check", "--config", "bad.toml"]) == 1
-    assert capsys.readouterr() == (
-        "",
-        "qps-reporter: bad.toml: interval: expected from 100ms to 1d, got 0\n",
-    )
+    assert capsys.readouterr() == ("", "qps-reporter: bad.toml: interval: expected from 100ms to 1d, got 0\n")
     assert main(["check"]) == 2
     said = f"qps-reporter: nothing to follow: name a LOG, or write {place}/default.toml\n"
     assert capsys.readouterr() == ("", said)

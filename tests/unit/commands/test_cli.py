@@ -97,7 +97,7 @@ test_table, test_table_twin = promises(
         EXITS,
         {"lacks one": {**EXITS, 5: "more"}, "one more": {key: EXITS[key] for key in EXITS if key != 3}},
         epilogs=EPILOGS,
-    ),
+    )
 )
 
 

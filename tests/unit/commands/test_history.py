@@ -184,7 +184,7 @@ def check_screen(place: Path, capsys: Captured) -> None:
     ledger.close()
     text = called(capsys, "status", "--state", str(place))
     assert [line.split()[1] for line in text.splitlines() if line.startswith("log ")] == [
-        *("odd:", "old:", "waits:", "web:"),
+        *("odd:", "old:", "waits:", "web:")
     ]
     assert [line.split()[-1] for line in text.splitlines()[-2:]] == ["first", "later"]
 
@@ -272,39 +272,29 @@ def seen(place: Path) -> int:
 NEVER_DOWN = Patches((screen, "_is_down", lambda *_: False))
 NEVER_STOPPED = Patches((screen, "_is_stopped", lambda _: False))
 test_promise, test_twin = promises(
-    Promise(check_killed_unit, None, {"by the ledger alone": NEVER_DOWN}),
-    Promise(
-        check_one_question,
-        None,
-        {
+    {
+        check_killed_unit: {"by the ledger alone": NEVER_DOWN},
+        check_one_question: {
             "all routes": Patches((Selection, "is_all", True)),
             "never says why": Patches((history, "NO_DURATIONS", "")),
             "as if it had been nothing": Patches((history, "begins", lambda *_: None)),
             "says it of any order": Patches((history, "QUANTILES", SORTS)),
         },
-    ),
-    Promise(
-        check_nothing,
-        None,
-        {
+        check_nothing: {
             "nothing is fine": Patches((history, "EXIT_PROBLEM", EXIT_OK)),
             "no filter": Patches((Selection, "is_all", True)),
         },
-    ),
-    Promise(check_status, None, {}, how="counting"),
-    Promise(check_status, None, {"for good": Patches((screen, "LATE", 10**15))}, how="hangs"),
-    Promise(check_status, None, {"never stopped": NEVER_STOPPED}, how="stopped"),
-    Promise(check_one_screen, None, {"whole": Patches((screen, "clip", lambda route, _: route))}),
-    Promise(
-        check_screen,
-        None,
-        {
+        check_one_screen: {"whole": Patches((screen, "clip", lambda route, _: route))},
+        check_screen: {
             "all that ever was": Patches((queries, "LEFT", 10**15)),
             "what reports alone": Patches((queries, "LEFT", SECOND)),
         },
-    ),
-    Promise(check_refused, None, {"says no more": Patches((commands_reading, "who_may", lambda *_: ""))}),
-    Promise(check_holder, None, {"nobody": Patches((status, "holder_of", lambda _: 0))}),
-    Promise(check_unit, None, {"as told": Patches((screen, "visible", str))}),
-    Promise(check_killed, None, {}),
+        check_refused: {"says no more": Patches((commands_reading, "who_may", lambda *_: ""))},
+        check_holder: {"nobody": Patches((status, "holder_of", lambda _: 0))},
+        check_unit: {"as told": Patches((screen, "visible", str))},
+        check_killed: {},
+    },
+    Promise(check_status, None, {}, how="counting"),
+    Promise(check_status, None, {"for good": Patches((screen, "LATE", 10**15))}, how="hangs"),
+    Promise(check_status, None, {"never stopped": NEVER_STOPPED}, how="stopped"),
 )

@@ -113,9 +113,11 @@ def check_runs_forms(renderer: Any) -> None:
 
 wide = Patches((documents, "FORMULA", ("\0",)))
 test_promise, test_twin = promises(
-    Promise(check_check, None, [Patches((check, "as_json", lambda _: '{"well": true, "answers": []}'))]),
-    Promise(check_explain, None, [Patches((documents, "_cell", str))]),
-    Promise(check_audit, None, [Patches((documents, "_cell", str))]),
+    {
+        check_check: [Patches((check, "as_json", lambda _: '{"well": true, "answers": []}'))],
+        check_explain: [Patches((documents, "_cell", str))],
+        check_audit: [Patches((documents, "_cell", str))],
+    },
     Promise(
         check_csv_of_reports,
         CsvRows,

@@ -498,62 +498,38 @@ def written_at_once(path: str, text: str) -> None:
 KNOWS_NONE = {"new names": Patches((setup, "_known", lambda _: ({}, True)))}
 
 test_promise, test_twin = promises(
-    Promise(check_it_only_prints, None, {}),
-    Promise(
-        check_it_writes_its_file, None, {"by the umask": Patches((setup_file, "write", written_at_once))}
-    ),
-    Promise(check_names_stay, None, KNOWS_NONE),
-    Promise(
-        check_what_others_name_is_left_to_them,
-        None,
-        {"takes them": Patches((setup, "_other_files", lambda *_: []))},
-    ),
-    Promise(
-        check_what_is_added_later_is_counted,
-        None,
-        {
+    {
+        check_it_only_prints: {},
+        check_it_writes_its_file: {"by the umask": Patches((setup_file, "write", written_at_once))},
+        check_names_stay: KNOWS_NONE,
+        check_what_others_name_is_left_to_them: {
+            "takes them": Patches((setup, "_other_files", lambda *_: []))
+        },
+        check_what_is_added_later_is_counted: {
             "by none": Patches((setup, "patterns_for", lambda _: [])),
             "a second name": Patches((setup, "matches", lambda pattern, path: False)),
         },
-    ),
-    Promise(
-        check_variables_are_wildcards,
-        None,
-        {"whatever": Patches((setup, "_has_requests", lambda *_: True))},
-    ),
-    Promise(
-        check_dates_make_one_log,
-        None,
-        {
+        check_variables_are_wildcards: {"whatever": Patches((setup, "_has_requests", lambda *_: True))},
+        check_dates_make_one_log: {
             "a log each": Patches((setup, "_dated", lambda log, _: [log])),
             "no file": Patches((setup, "dated_files", lambda *_: [])),
         },
-    ),
+        check_what_has_no_requests_is_not_matched: {
+            "whatever": Patches((setup, "_has_requests", lambda *_: True))
+        },
+        check_what_could_not_be_read_takes_nothing_away: {
+            "drops them": Patches((setup, "_kept", lambda *_: []))
+        },
+        check_a_dump: {"any directory": Patches((dump.Dump, "matches", lambda self, _: [*self._texts][1:]))},
+        check_other_servers: {"rotated ones": Patches((customary, "siblings", lambda *_: []))},
+        check_programs_are_asked_one_thing: {},
+    },
     Promise(
-        check_what_has_no_requests_is_not_matched,
-        None,
-        {"whatever": Patches((setup, "_has_requests", lambda *_: True))},
-    ),
-    Promise(
-        a_list_reads_each_as_it_is,
-        in_order,
-        {"as they come": lambda formats: (*formats, "combined", "json")},
+        a_list_reads_each_as_it_is, in_order, {"as they come": lambda formats: (*formats, "combined", "json")}
     ),
     Promise(
         logs_are_looked_for_where_others_are,
         patterns_for,
         {"each": lambda found: [pattern for log in found for pattern in patterns_for([log])]},
     ),
-    Promise(
-        check_what_could_not_be_read_takes_nothing_away,
-        None,
-        {"drops them": Patches((setup, "_kept", lambda *_: []))},
-    ),
-    Promise(
-        check_a_dump,
-        None,
-        {"any directory": Patches((dump.Dump, "matches", lambda self, _: [*self._texts][1:]))},
-    ),
-    Promise(check_other_servers, None, {"rotated ones": Patches((customary, "siblings", lambda *_: []))}),
-    Promise(check_programs_are_asked_one_thing, None, {}),
 )

@@ -129,8 +129,10 @@ def raising(fault: Exception) -> Callable[..., Any]:
 
 
 test_promise, test_twin = promises(
+    {
+        check_twice: {"the first one alone": Patches((terminal, "_ENDS", ()))},
+        check_ignored: {"whoever started it": Patches((signal, "getsignal", nothing))},
+        check_paste: {"all at once": Patches((terminal, "KEYS_AT_ONCE", 1 << 30))},
+    },
     Promise(check_full, top.Printer, [TriesAgain], caught=(OSError,)),
-    Promise(check_twice, None, {"the first one alone": Patches((terminal, "_ENDS", ()))}),
-    Promise(check_ignored, None, {"whoever started it": Patches((signal, "getsignal", nothing))}),
-    Promise(check_paste, None, {"all at once": Patches((terminal, "KEYS_AT_ONCE", 1 << 30))}),
 )

@@ -219,9 +219,12 @@ AT_THE_END = {"its end": Patches((toml_file, "_whole", lambda _, most: most))}
 NO_HINT = {"none": Patches((toml_file, "_hint", lambda _: None))}
 
 test_promise, test_twin = promises(
-    Promise(check_order, None, {"another one": OUT_OF_ORDER}),
-    Promise(check_a_file_of_another_name_stands_alone, None, {"every file": EVERY_FILE}),
-    Promise(check_the_built_in_log, None, {"beside others": BESIDE}),
+    {
+        check_order: {"another one": OUT_OF_ORDER},
+        check_a_file_of_another_name_stands_alone: {"every file": EVERY_FILE},
+        check_the_built_in_log: {"beside others": BESIDE},
+        check_a_problem_names_its_file: {"the first": FIRST},
+    },
     *(
         Promise(
             check_twice,
@@ -234,6 +237,5 @@ test_promise, test_twin = promises(
         )
         for number, (files, expected) in enumerate(TWICE)
     ),
-    Promise(check_a_problem_names_its_file, None, {"the first": FIRST}),
     *(Promise(check_hint, None, NO_HINT if hint else {}, line=line, hint=hint) for line, hint in HINTS),
 )

@@ -20,7 +20,7 @@ from qps_service.service.pipeline import LogPipeline
 from qps_service.text.units import MILLISECOND
 from qps_service.values.reports import Overview
 from tests.limits import Doubled
-from tests.promised import Promise, promises
+from tests.promised import promises
 from tests.unit.daemons import SECOND, START, Service, SlowFiles, served_by
 
 
@@ -229,13 +229,15 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 test_promise, test_twin = promises(
-    Promise(tells_all_that_was_written_before, None, served_by(AnswersBeforeReading)),
-    Promise(tells_what_is_in_the_ledger, None, served_by(CommitsAfterwards)),
-    Promise(answers_at_once, None, {**served_by(SleepsOn), "doubled": Doubled("service.daemon:HINTS_APART")}),
-    Promise(flushes_when_it_is_due, None, served_by(SleepsOn)),
-    Promise(who_only_connects_costs_no_look, None, served_by(LooksForEach)),
-    Promise(what_clients_cost_is_bounded, None, [Doubled("service.daemon:REST", to=1.5)]),
-    Promise(tells_of_backlogs, None, served_by(IsNeverBehind)),
+    {
+        tells_all_that_was_written_before: served_by(AnswersBeforeReading),
+        tells_what_is_in_the_ledger: served_by(CommitsAfterwards),
+        answers_at_once: {**served_by(SleepsOn), "doubled": Doubled("service.daemon:HINTS_APART")},
+        flushes_when_it_is_due: served_by(SleepsOn),
+        who_only_connects_costs_no_look: served_by(LooksForEach),
+        what_clients_cost_is_bounded: [Doubled("service.daemon:REST", to=1.5)],
+        tells_of_backlogs: served_by(IsNeverBehind),
+    }
 )
 
 

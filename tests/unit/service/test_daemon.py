@@ -179,11 +179,13 @@ def _long_ticks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 test_promise, test_twin = promises(
-    Promise(counts_each_window_and_the_last_part, None, served_by(EatsTheLastWindow)),
-    Promise(is_ready_after_the_first_read, None, served_by(ReadyFirst)),
-    Promise(does_not_drift, None, served_by(Drifts)),
-    Promise(reports_once_after_a_suspension, None, served_by(CatchesUp)),
-    Promise(feeds_the_watchdog_only_while_it_moves, None, served_by(FedByATimer)),
+    {
+        counts_each_window_and_the_last_part: served_by(EatsTheLastWindow),
+        is_ready_after_the_first_read: served_by(ReadyFirst),
+        does_not_drift: served_by(Drifts),
+        reports_once_after_a_suspension: served_by(CatchesUp),
+        feeds_the_watchdog_only_while_it_moves: served_by(FedByATimer),
+    },
     Promise(
         hears_signals_until_its_last_commit,
         None,

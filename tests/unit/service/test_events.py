@@ -15,17 +15,11 @@ from qps_service.notices import kinds
 from qps_service.notices.kinds import Kind, Notice
 from qps_service.service import events as module
 from qps_service.service.events import EventBook
-from qps_service.values.entries import (
-    ALL_EVENTS_LIMIT,
-    EVENT_TEXT_LIMIT,
-    EVENTS_LIMIT,
-    Event,
-    PossibleLoss,
-)
+from qps_service.values.entries import ALL_EVENTS_LIMIT, EVENT_TEXT_LIMIT, EVENTS_LIMIT, Event, PossibleLoss
 from qps_service.values.history import History
 from tests.ledgers import BOOT, SECOND, Keeper, entry, opened
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, nothing, promises
+from tests.promised import Patches, nothing, promises
 from tests.unit.daemons import START, Service
 
 
@@ -189,35 +183,25 @@ OPEN = database.Database.open
 EVERY: set[Kind] = {*kinds.KINDS}
 
 test_promise, test_twin = promises(
-    Promise(
-        check_life,
-        None,
-        {
+    {
+        check_life: {
             "keeps none": Patches((EventBook, "add", nothing)),
             "keeps what is no event": Patches((module, "KEPT", EVERY)),
             "writes none": Patches((rows, "add_events", nothing), (Ledger, "_add_events", nothing)),
         },
-    ),
-    Promise(check_waiting, None, {"of the last only": Patches((outbox, "merge", merges_without))}),
-    Promise(
-        check_bounds,
-        None,
-        [
+        check_waiting: {"of the last only": Patches((outbox, "merge", merges_without))},
+        check_bounds: [
             Doubled("ledger.rows:EVENTS_LIMIT"),
             Doubled("ledger.rows:ALL_EVENTS_LIMIT"),
             Doubled("ledger.rows:EVENT_TEXT_LIMIT"),
         ],
-    ),
-    Promise(check_waiting_is_bounded, None, {"keeps all": Patches((EventBook, "add", keeps_all))}),
-    Promise(check_pruned, None, {"for good": Patches((retention._Work, "drop", nothing))}),
-    Promise(check_group, None, {"as they were": Patches((database, "_let_group_read", nothing))}),
-    Promise(
-        check_no_scan,
-        None,
-        {
+        check_waiting_is_bounded: {"keeps all": Patches((EventBook, "add", keeps_all))},
+        check_pruned: {"for good": Patches((retention._Work, "drop", nothing))},
+        check_group: {"as they were": Patches((database, "_let_group_read", nothing))},
+        check_no_scan: {
             "scans": Patches(
                 (database.Database, "open", lambda self, writable, **_: OPEN(self, writable=writable))
             )
         },
-    ),
+    }
 )

@@ -22,7 +22,7 @@ from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
 from qps_service.values.reports import Overview, Report
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, nothing, promises
+from tests.promised import Patches, nothing, promises
 from tests.unit import daemons
 from tests.unit.daemons import LINE, SECOND, Service, World, served_by
 from tests.unit.service.test_answers import Asked
@@ -332,30 +332,24 @@ def make_alone(*arguments: Any, watches: Watches, **keywords: Any) -> LogPipelin
 
 
 test_promise, test_twin = promises(
-    Promise(polls_one_descriptor, None, {"alone": Patches((daemons, "LogPipeline", make_alone))}),
-    Promise(
-        a_hint_that_came_with_another_log_is_not_late,
-        None,
-        {"polls only": Patches((LogPipeline, "has_hints", False))},
-    ),
-    Promise(
-        others_that_come_with_it_wait,
-        None,
-        {**served_by(LooksForAnything), "doubled": Doubled("service.daemon:TICK")},
-    ),
-    Promise(lives_while_all_look, None, served_by(LooksAtAll)),
-    Promise(lives_while_all_take_hints, None, served_by(TakesAllHints)),
-    Promise(
-        goes_on_with_its_work_between,
-        None,
-        {**served_by(LooksAtAll, BeginsAnew), "doubled": Doubled("service.daemon:TURN")},
-    ),
-    Promise(reports_in_time, None, served_by(EndsAllWindows, WaitsForAll)),
-    Promise(answers_who_asks_in_a_turn_after_it, None, served_by(AnswersAtTheEndOfATurn)),
-    Promise(a_stop_in_a_turn_reads_all_logs, None, served_by(StopsWithTheTurn)),
-    Promise(
-        windows_begin_with_the_first_look,
-        None,
-        {"not behind": Patches((pipeline, "UNREAD", FollowState()))},
-    ),
+    {
+        polls_one_descriptor: {"alone": Patches((daemons, "LogPipeline", make_alone))},
+        a_hint_that_came_with_another_log_is_not_late: {
+            "polls only": Patches((LogPipeline, "has_hints", False))
+        },
+        others_that_come_with_it_wait: {
+            **served_by(LooksForAnything),
+            "doubled": Doubled("service.daemon:TICK"),
+        },
+        lives_while_all_look: served_by(LooksAtAll),
+        lives_while_all_take_hints: served_by(TakesAllHints),
+        goes_on_with_its_work_between: {
+            **served_by(LooksAtAll, BeginsAnew),
+            "doubled": Doubled("service.daemon:TURN"),
+        },
+        reports_in_time: served_by(EndsAllWindows, WaitsForAll),
+        answers_who_asks_in_a_turn_after_it: served_by(AnswersAtTheEndOfATurn),
+        a_stop_in_a_turn_reads_all_logs: served_by(StopsWithTheTurn),
+        windows_begin_with_the_first_look: {"not behind": Patches((pipeline, "UNREAD", FollowState()))},
+    }
 )

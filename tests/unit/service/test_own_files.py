@@ -218,25 +218,23 @@ def twins_of(name: str) -> dict[str, Patches]:
 
 
 test_apart, test_apart_twin = promises(
+    {
+        is_refused_before_the_directory_is_there: {},
+        is_taken: {"any name": Patches((own_files, "LEDGER", ""))},
+        no_output_matches_a_pattern: [Patches((own_files, "_would_match", lambda *_: False))],
+        two_outputs_are_apart: {"by name": Patches((own_files, "_place", by_name_alone))},
+        a_log_is_not_its_own_ledger: {"any": Patches((own_files, "_own", lambda *_: ()))},
+        what_is_read_with_the_configuration_is_refused: {
+            "no directory": Patches((own_files, "directory_of", lambda _: None)),
+            "by name": Patches((own_files, "_place", by_name_alone)),
+        },
+        standard_streams_are_apart: {"any": Patches((own_files, "_logs", lambda *_: ()))},
+        a_pipe_is_no_way_round: {"files alone": Patches((Seen, "is_pipe", False))},
+    },
     *(
         Promise(is_refused, None, twins_of(name), label=name, lay=lay, what=what)
         for name, (lay, what) in LEADING.items()
     ),
-    Promise(is_refused_before_the_directory_is_there, None, {}),
-    Promise(is_taken, None, {"any name": Patches((own_files, "LEDGER", ""))}),
-    Promise(no_output_matches_a_pattern, None, [Patches((own_files, "_would_match", lambda *_: False))]),
-    Promise(two_outputs_are_apart, None, {"by name": Patches((own_files, "_place", by_name_alone))}),
-    Promise(a_log_is_not_its_own_ledger, None, {"any": Patches((own_files, "_own", lambda *_: ()))}),
-    Promise(
-        what_is_read_with_the_configuration_is_refused,
-        None,
-        {
-            "no directory": Patches((own_files, "directory_of", lambda _: None)),
-            "by name": Patches((own_files, "_place", by_name_alone)),
-        },
-    ),
-    Promise(standard_streams_are_apart, None, {"any": Patches((own_files, "_logs", lambda *_: ()))}),
-    Promise(a_pipe_is_no_way_round, None, {"files alone": Patches((Seen, "is_pipe", False))}),
 )
 
 

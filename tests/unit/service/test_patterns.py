@@ -639,6 +639,78 @@ def all_names(files: Files, directory: str) -> list[str]:
 
 
 test_promise, test_twin = promises(
+    {
+        what_is_found_late_is_reported: {
+            "at once": Patches((Patterns, "came_after", lambda _self, _path, looked, _now: looked)),
+            "untold ones at once": Patches((Patterns, "came_after", without_memory)),
+        },
+        what_comes_all_at_once_is_reported: [
+            Patches((LogPipeline, "begin_window", lambda log, now, _=0: begin_window(log, now)))
+        ],
+        each_match_is_a_log: [
+            Patches((Patterns, "is_due", lambda *_: False)),
+            Patches((patterns._Look, "_starts", lambda *_: False)),
+        ],
+        nothing_is_known_by_its_name_alone: [
+            Patches((patterns._Look, "_is_before", lambda *_: True), (Patterns, "left_out", nothing)),
+            Patches((patterns._Look, "_by_text", lambda *_: "its name")),
+        ],
+        what_is_older_is_a_rotation: [
+            Patches((patterns._Look, "_is_before", lambda *_: False)),
+            Patches((Patterns, "keep", nothing)),
+        ],
+        renamed_logs_are_rotations: {
+            "by no history": Patches(
+                (Patterns, "_note", Forgetful._note), (Follower, "has_file", lambda *_, **__: False)
+            )
+        },
+        a_log_may_be_rotated_before_it_is_seen: [Patches((pipelines, "_opened", lambda _: ()))],
+        a_rotation_is_known_over_a_stop: [Patches((Follower, "has_file", lambda *_, **__: False))],
+        what_two_patterns_match_goes_on_after_a_stop: {
+            "for each": Patches((patterns._Look, "_vanished", ForEach._vanished))
+        },
+        copies_are_no_logs: [Patches((kinship, "_has_text", lambda *_: False))],
+        one_file_is_one_log: [Patches((patterns._Look, "_reason", nothing))],
+        a_log_that_vanished_leaves: [
+            Patches((Pipelines, "take_ended", lambda *_: [])),
+            Patches((Follower, "ends", lambda *_: True)),
+        ],
+        directories_may_come_one_by_one: [Patches((Watcher, "is_blind", False))],
+        what_cannot_be_watched_is_looked_through: {
+            "never": Patches((Watcher, "is_blind", False)),
+            "always": Patches((Watcher, "is_blind", property(lambda each: each._wanted != {*each._stands}))),
+        },
+        a_directory_may_come_later: [Patches((Patterns, "_may_match", lambda *_: False))],
+        a_reload_may_bring_a_pattern: [Patches((Patterns, "settle", nothing))],
+        dates_are_advised_against: [
+            Patches((Patterns, "_advise", nothing)),
+            Patches((patterns, "stands_for", lambda *_: False)),
+            Patches((patterns, "is_dated", lambda path: "/b" in path)),
+        ],
+        a_reload_may_bring_the_first_pattern: {
+            "looks by what was": Patches((Patterns, "is_due", Hasty.is_due))
+        },
+        tables_of_their_own_stay: {
+            "waits": Patches((Patterns, "named", lambda *_: [])),
+            "as another's": Patches((patterns._Look, "_vanished", Eager._vanished)),
+        },
+        logs_are_bounded: [Patches((patterns._Look, "_is_ours", lambda *_: False))],
+        so_many_logs_are_made: [Doubled("max_logs")],
+        what_was_left_out_by_the_bound_begins_at_its_end: {
+            "all that come later": Patches(
+                (patterns._Look, "_starts", lambda self, match: match.table.path in self._patterns.looked)
+            )
+        },
+        far_too_many_matches_cost_little: {
+            "asks each": Patches((patterns._Look, "_may_have", lambda self, _: self._pipelines.values())),
+            "compares each": Patches((patterns, "MARKS", [""])),
+        },
+        files_keep_no_directory_out: {"any name": Patches((Files, "directories", all_names))},
+        so_many_directories_are_looked_into: [
+            Doubled("service.patterns:DIRECTORIES"),
+            Patches((Patterns, "_say_what_is_beyond", nothing)),
+        ],
+    },
     Promise(
         names_are_what_the_stars_stand_for,
         PathPattern.match,
@@ -648,125 +720,7 @@ test_promise, test_twin = promises(
             )
         },
     ),
-    Promise(
-        what_is_found_late_is_reported,
-        None,
-        {
-            "at once": Patches((Patterns, "came_after", lambda _self, _path, looked, _now: looked)),
-            "untold ones at once": Patches((Patterns, "came_after", without_memory)),
-        },
-    ),
-    Promise(
-        what_comes_all_at_once_is_reported,
-        None,
-        [Patches((LogPipeline, "begin_window", lambda log, now, _=0: begin_window(log, now)))],
-    ),
     Promise(names_are_free, free_name, {"twice": lambda wanted, table, taken: wanted or table}),
-    Promise(
-        each_match_is_a_log,
-        None,
-        [
-            Patches((Patterns, "is_due", lambda *_: False)),
-            Patches((patterns._Look, "_starts", lambda *_: False)),
-        ],
-    ),
-    Promise(
-        nothing_is_known_by_its_name_alone,
-        None,
-        [
-            Patches((patterns._Look, "_is_before", lambda *_: True), (Patterns, "left_out", nothing)),
-            Patches((patterns._Look, "_by_text", lambda *_: "its name")),
-        ],
-    ),
-    Promise(
-        what_is_older_is_a_rotation,
-        None,
-        [
-            Patches((patterns._Look, "_is_before", lambda *_: False)),
-            Patches((Patterns, "keep", nothing)),
-        ],
-    ),
-    Promise(
-        renamed_logs_are_rotations,
-        None,
-        {
-            "by no history": Patches(
-                (Patterns, "_note", Forgetful._note), (Follower, "has_file", lambda *_, **__: False)
-            )
-        },
-    ),
-    Promise(a_log_may_be_rotated_before_it_is_seen, None, [Patches((pipelines, "_opened", lambda _: ()))]),
-    Promise(a_rotation_is_known_over_a_stop, None, [Patches((Follower, "has_file", lambda *_, **__: False))]),
-    Promise(
-        what_two_patterns_match_goes_on_after_a_stop,
-        None,
-        {"for each": Patches((patterns._Look, "_vanished", ForEach._vanished))},
-    ),
-    Promise(copies_are_no_logs, None, [Patches((kinship, "_has_text", lambda *_: False))]),
-    Promise(one_file_is_one_log, None, [Patches((patterns._Look, "_reason", nothing))]),
-    Promise(
-        a_log_that_vanished_leaves,
-        None,
-        [Patches((Pipelines, "take_ended", lambda *_: [])), Patches((Follower, "ends", lambda *_: True))],
-    ),
-    Promise(directories_may_come_one_by_one, None, [Patches((Watcher, "is_blind", False))]),
-    Promise(
-        what_cannot_be_watched_is_looked_through,
-        None,
-        {
-            "never": Patches((Watcher, "is_blind", False)),
-            "always": Patches((Watcher, "is_blind", property(lambda each: each._wanted != {*each._stands}))),
-        },
-    ),
-    Promise(a_directory_may_come_later, None, [Patches((Patterns, "_may_match", lambda *_: False))]),
-    Promise(a_reload_may_bring_a_pattern, None, [Patches((Patterns, "settle", nothing))]),
-    Promise(
-        dates_are_advised_against,
-        None,
-        [
-            Patches((Patterns, "_advise", nothing)),
-            Patches((patterns, "stands_for", lambda *_: False)),
-            Patches((patterns, "is_dated", lambda path: "/b" in path)),
-        ],
-    ),
-    Promise(
-        a_reload_may_bring_the_first_pattern,
-        None,
-        {"looks by what was": Patches((Patterns, "is_due", Hasty.is_due))},
-    ),
-    Promise(
-        tables_of_their_own_stay,
-        None,
-        {
-            "waits": Patches((Patterns, "named", lambda *_: [])),
-            "as another's": Patches((patterns._Look, "_vanished", Eager._vanished)),
-        },
-    ),
-    Promise(logs_are_bounded, None, [Patches((patterns._Look, "_is_ours", lambda *_: False))]),
-    Promise(so_many_logs_are_made, None, [Doubled("max_logs")]),
-    Promise(
-        what_was_left_out_by_the_bound_begins_at_its_end,
-        None,
-        {
-            "all that come later": Patches(
-                (patterns._Look, "_starts", lambda self, match: match.table.path in self._patterns.looked)
-            )
-        },
-    ),
-    Promise(
-        far_too_many_matches_cost_little,
-        None,
-        {
-            "asks each": Patches((patterns._Look, "_may_have", lambda self, _: self._pipelines.values())),
-            "compares each": Patches((patterns, "MARKS", [""])),
-        },
-    ),
-    Promise(files_keep_no_directory_out, None, {"any name": Patches((Files, "directories", all_names))}),
-    Promise(
-        so_many_directories_are_looked_into,
-        None,
-        [Doubled("service.patterns:DIRECTORIES"), Patches((Patterns, "_say_what_is_beyond", nothing))],
-    ),
     Promise(
         first_times_are_read,
         first_time,

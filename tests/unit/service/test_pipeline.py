@@ -232,12 +232,13 @@ def the_latest_losses_are_told_for_a_while(begin: Begin) -> None:
 
 
 test_limits, test_limits_that_are_doubled = promises(
-    Promise(rejects_are_said_at_most_once_a_minute, None, [Doubled("service.pipeline:REJECTS_SAID_EVERY")]),
-    Promise(
-        the_latest_losses_are_told_for_a_while,
-        None,
-        [Doubled("service.pipeline:LOSSES_TOLD"), Doubled("service.pipeline:LOSS_RECENT")],
-    ),
+    {
+        rejects_are_said_at_most_once_a_minute: [Doubled("service.pipeline:REJECTS_SAID_EVERY")],
+        the_latest_losses_are_told_for_a_while: [
+            Doubled("service.pipeline:LOSSES_TOLD"),
+            Doubled("service.pipeline:LOSS_RECENT"),
+        ],
+    }
 )
 
 
@@ -349,11 +350,7 @@ def check_many_logs_share_what_is_counted(make: type[LogPipeline], begin: Begin)
 
 
 test_much_is_shared, test_much_that_each_has_is_caught = promises(
-    Promise(
-        check_many_logs_share_what_is_counted,
-        LogPipeline,
-        [Doubled("service.pipeline:COUNTED_LIMIT")],
-    )
+    Promise(check_many_logs_share_what_is_counted, LogPipeline, [Doubled("service.pipeline:COUNTED_LIMIT")])
 )
 
 

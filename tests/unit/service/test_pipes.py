@@ -233,21 +233,15 @@ class KnowsNoColumns(Stream):
 
 
 test_promise, test_twin = promises(
-    Promise(the_end_of_input_is_the_end, None, {"Endless": ENDLESS}),
-    Promise(other_logs_go_on, None, {"Eager": EAGER}),
-    Promise(once_reads_to_the_end, None, {"Impatient": IMPATIENT, "Unmarked": UNMARKED}),
-    Promise(a_late_pipe_is_followed, None, {"Blind": BLIND}, (IndexError,)),
-    Promise(
-        totals_go_on,
-        None,
-        {
+    {
+        the_end_of_input_is_the_end: {"Endless": ENDLESS},
+        other_logs_go_on: {"Eager": EAGER},
+        once_reads_to_the_end: {"Impatient": IMPATIENT, "Unmarked": UNMARKED},
+        totals_go_on: {
             "Forgetful": Patches((pipeline, "Stream", Forgetful)),
             "CountsAgain": Patches((recount, "PIPES", -1)),
         },
-    ),
-    Promise(
-        directives_last_as_long_as_a_pipe,
-        None,
-        {"KnowsNoColumns": Patches((pipeline, "Stream", KnowsNoColumns))},
-    ),
+        directives_last_as_long_as_a_pipe: {"KnowsNoColumns": Patches((pipeline, "Stream", KnowsNoColumns))},
+    },
+    Promise(a_late_pipe_is_followed, None, {"Blind": BLIND}, (IndexError,)),
 )

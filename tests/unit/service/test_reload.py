@@ -21,7 +21,7 @@ from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.values.entries import Entry, Restored
-from tests.promised import Patches, Promise, promises, twin
+from tests.promised import Patches, promises, twin
 from tests.unit import daemons
 from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, served_by
 
@@ -704,34 +704,30 @@ class KnowsNoOthers(LogPlaces):
 
 
 test_promise, test_twin = promises(
-    Promise(
-        logs_named_like_rotated_ones_are_left_alone,
-        None,
-        {"KnowsNoOthers": Patches((module, "LogPlaces", KnowsNoOthers))},
-    ),
-    Promise(a_log_may_move, None, served_by(LooksUpFirst)),
-    Promise(two_logs_may_swap, None, served_by(LooksUpFirst)),
-    Promise(the_ledger_knows_where_a_log_begins, None, served_by(TellsLater)),
-    Promise(counts_enter_a_window_that_is_reported, None, served_by(ReportsAfterwards)),
-    Promise(
-        a_name_takes_its_totals_along,
-        None,
-        {"forgets": FORGETS, "lets go": LETS_GO, **served_by(AddsTheGone)},
-    ),
-    Promise(a_name_takes_its_totals_along_at_a_start, None, {"forgets": FORGETS, "adds another": ADDS}),
-    Promise(a_name_that_is_known_goes_on_with_its_own, None, {"takes over": TAKES_OVER}),
-    Promise(what_systemd_keeps_goes_with_its_log, None, served_by(LeavesNothing)),
-    Promise(nothing_changes_while_the_ledger_takes_nothing, None, served_by(GoesOn)),
-    Promise(a_last_report_that_fails_changes_nothing, None, served_by(GoesOn)),
-    Promise(a_position_that_cannot_be_read_changes_nothing, None, served_by(LeavesFirst)),
-    Promise(a_new_ledger_knows_the_log_that_just_came, None, served_by(KnowsTheOld)),
-    Promise(a_new_ledger_knows_the_log_that_went, None, served_by(ForgetsTheGone)),
-    Promise(a_new_ledger_knows_what_is_still_to_be_found, None, served_by(GivesUp)),
-    Promise(totals_are_said_right, None, served_by(ForgetsTheGone, AddsTheGone)),
-    Promise(a_backlog_keeps_nobody_waiting, None, served_by(CatchesUp, BeginsAtOnce)),
-    Promise(no_number_is_used_up, None, served_by(NumbersEach)),
-    Promise(a_stop_leaves_a_backlog, None, served_by(ReadsOn, ReadyWhileStopping)),
-    Promise(a_stop_reads_to_the_end_where_positions_are_not_kept, None, served_by(EndsAnyway)),
-    Promise(a_stop_reads_what_nobody_will_find, None, served_by(EndsAnyway)),
-    Promise(what_is_not_in_the_ledger_is_not_printed, None, served_by(PrintsAnyway)),
+    {
+        logs_named_like_rotated_ones_are_left_alone: {
+            "KnowsNoOthers": Patches((module, "LogPlaces", KnowsNoOthers))
+        },
+        a_log_may_move: served_by(LooksUpFirst),
+        two_logs_may_swap: served_by(LooksUpFirst),
+        the_ledger_knows_where_a_log_begins: served_by(TellsLater),
+        counts_enter_a_window_that_is_reported: served_by(ReportsAfterwards),
+        a_name_takes_its_totals_along: {"forgets": FORGETS, "lets go": LETS_GO, **served_by(AddsTheGone)},
+        a_name_takes_its_totals_along_at_a_start: {"forgets": FORGETS, "adds another": ADDS},
+        a_name_that_is_known_goes_on_with_its_own: {"takes over": TAKES_OVER},
+        what_systemd_keeps_goes_with_its_log: served_by(LeavesNothing),
+        nothing_changes_while_the_ledger_takes_nothing: served_by(GoesOn),
+        a_last_report_that_fails_changes_nothing: served_by(GoesOn),
+        a_position_that_cannot_be_read_changes_nothing: served_by(LeavesFirst),
+        a_new_ledger_knows_the_log_that_just_came: served_by(KnowsTheOld),
+        a_new_ledger_knows_the_log_that_went: served_by(ForgetsTheGone),
+        a_new_ledger_knows_what_is_still_to_be_found: served_by(GivesUp),
+        totals_are_said_right: served_by(ForgetsTheGone, AddsTheGone),
+        a_backlog_keeps_nobody_waiting: served_by(CatchesUp, BeginsAtOnce),
+        no_number_is_used_up: served_by(NumbersEach),
+        a_stop_leaves_a_backlog: served_by(ReadsOn, ReadyWhileStopping),
+        a_stop_reads_to_the_end_where_positions_are_not_kept: served_by(EndsAnyway),
+        a_stop_reads_what_nobody_will_find: served_by(EndsAnyway),
+        what_is_not_in_the_ledger_is_not_printed: served_by(PrintsAnyway),
+    }
 )

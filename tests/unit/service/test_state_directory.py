@@ -231,9 +231,11 @@ def ours_only(status: os.stat_result, what: str) -> None:
 test_owner, test_owner_twin = map(
     needs_root,
     promises(
-        Promise(a_foreign_directory_is_refused, None, [ANYBODYS]),
-        Promise(one_that_became_foreign_is_not_held, None, [ANYBODYS, LAID]),
-        Promise(a_foreign_link_is_refused, None, [ANYBODYS, LAID]),
+        {
+            a_foreign_directory_is_refused: [ANYBODYS],
+            one_that_became_foreign_is_not_held: [ANYBODYS, LAID],
+            a_foreign_link_is_refused: [ANYBODYS, LAID],
+        },
         Promise(
             ours_and_roots_are_taken,
             None,

@@ -120,11 +120,7 @@ def test_servers_that_disagree_about_a_format() -> None:
     [
         ("map $host $x { hostnames; default z; a b; }", "$x.log", "z.log b.log"),
         ("map $host $x { include more; volatile; default z; }", "${x}.log", "q.log z.log"),
-        (
-            "split_clients $host $x { 1% one; * two; }",
-            "$x/$x.log",
-            "one/one.log two/two.log",
-        ),
+        ("split_clients $host $x { 1% one; * two; }", "$x/$x.log", "one/one.log two/two.log"),
         ("map $host $x { a 1; } map $x $y { 1 $x/l; default $uri; }", "$y", "*"),
         ("map $host $x { a 1; } map $x $y { 1 $x/l; default d; }", "$y-a[", "1/l-a[ d-a["),
         ("map $a $x { a $y; } map $a $y { a $x; }", "$x", "*"),
@@ -273,10 +269,7 @@ export X=`hostname`
     [
         ("combined", True),
         ("json", True),
-        (
-            'LogFormat "%v:%p %h %l %u %t \\"%r\\" %>s %O \\"%{Referer}i\\" \\"%{User-Agent}i\\"" vhosts',
-            True,
-        ),
+        ('LogFormat "%v:%p %h %l %u %t \\"%r\\" %>s %O \\"%{Referer}i\\" \\"%{User-Agent}i\\"" vhosts', True),
         ('LogFormat "%h %l %u %t \\"%r\\" %>s %b"', True),
         ("log_format x '$uri $status';", False),
         ('log_format x escape=json \'{"uri":"$request_uri","code":$upstream_status,"s":$status}\';', False),
