@@ -251,6 +251,20 @@ class Service:
         self.world.at(seconds, lambda: self.configure(toml))
         self.world.signal(seconds, signal.SIGHUP)
 
+    def looks(self) -> list[tuple[float, float]]:
+        """When each look at the logs begins and ends, of those to come; seconds since the start."""
+        looks: list[tuple[float, float]] = []
+        look = self.daemon._look
+
+        def recorded() -> int:
+            begun = self.world.seconds
+            began_at = look()
+            looks.append((begun, self.world.seconds))
+            return began_at
+
+        self.daemon._look = recorded  # type: ignore[method-assign]
+        return looks
+
     def told_of(self, begin: str) -> list[str]:
         """What systemd was told that begins so."""
         return [text for text in self.told if text.startswith(begin)]

@@ -1,9 +1,8 @@
 """The loop in simulated time, each promise with a broken twin."""
 
 import random
-import signal
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 
 from qps_service.configuration.loader import Flags, load
 from qps_service.files.kernel import Files
-from qps_service.following import generation
 from qps_service.reporting.schedule import Schedule
 from qps_service.reporting.text import render_text
 from qps_service.service import daemon as daemon_module
@@ -204,15 +202,6 @@ test_promise, test_twin = promises(
 # --- without
 
 
-def test_what_was_there_before_enters_no_rate(tmp_path: Path) -> None:
-    service = Service(tmp_path, f'[log.access]\npath = "{tmp_path}/access.log"\nstart = "start"\n')
-    service.write(7)
-    service.write_at(2, 3)
-    service.run(10.5)
-    assert service.requests == [3, 0]
-    assert "10 requests in total" in service.daemon.status()
-
-
 def test_nothing_wakes_for_writes(tmp_path: Path) -> None:
     service = Service(tmp_path)
     for tenth in range(600):
@@ -269,16 +258,6 @@ def test_stopping_is_told_before_the_last_report(tmp_path: Path) -> None:
     assert service.recorder.closed
 
 
-def test_a_stop_in_a_long_read_is_told_at_once_and_loses_nothing(tmp_path: Path) -> None:
-    service = Service(tmp_path, files=SlowFiles(1, start=1.1))
-    service.write(1)
-    service.write_at(2, 100_000)
-    service.run(5)
-    assert service.moments("STOPPING=1")[0] < 10
-    assert sum(service.requests) == 100_000
-    assert service.told_at[-1][0] > 15
-
-
 def test_a_good_reload_keeps_counts_and_changes_the_rest(tmp_path: Path) -> None:
     service = Service(tmp_path)
     log = service.log
@@ -330,70 +309,16 @@ def test_a_reload_that_contradicts_the_command_line_is_refused(tmp_path: Path) -
     assert "--name is for one log" in service.said("reload_refused")[0]
 
 
-def record_looks(service: Service) -> list[float]:
-    """When the loop looked at the logs, in seconds since the start."""
-    looks: list[float] = []
-    look = service.daemon._look
-
-    def recorded() -> int:
-        looks.append(service.world.seconds)
-        return look()
-
-    service.daemon._look = recorded  # type: ignore[method-assign]
-    return looks
-
-
 def test_hints_about_other_files_are_no_reason_to_look(tmp_path: Path) -> None:
     """The loop sleeps on until something happens to the log's own files."""
     service = Service(tmp_path)
     service.write(1)
-    looks = record_looks(service)
+    looks = service.looks()
     for millisecond in range(1100, 1900, 10):
         service.world.hint(millisecond / 1000, (tmp_path / f"other{millisecond}").touch)
     service.world.hint(1.95, lambda: service.log.rename(tmp_path / "access.log.1"))
     service.run(2.5)
-    assert [when for when in looks if 1 < when < 2] == [1.95]
-
-
-def test_logs_come_and_go_with_a_reload(tmp_path: Path) -> None:
-    first, second = tmp_path / "access.log", tmp_path / "other.log"
-    service = Service(tmp_path)
-    second.write_bytes(LINE * 9)
-    service.write_at(1, 2)
-    service.reload_at(5, f'[log.other]\npath = "{second}"\n[log.access]\npath = "{first}"\n')
-    service.write_at(6, 3, path=second)
-    service.reload_at(15, f'[log.other]\npath = "{second}"\n')
-    service.write_at(14, 5)
-    service.run(20)
-    assert [(report.log, report.requests, report.named) for report in service.reports] == [
-        ("other", 3, True),
-        ("access", 2, True),
-        ("other", 0, True),
-        ("access", 5, True),
-        ("other", 0, False),
-    ]
-
-
-def test_a_reader_that_is_gone_ends_it_quietly(tmp_path: Path) -> None:
-    service = Service(tmp_path)
-    service.recorder.close_after = 1
-    service.write_at(1, 1)
-    service.daemon.run()
-    assert service.requests == [1]
-
-
-def test_rejected_lines_are_counted_and_sampled_once_a_minute(tmp_path: Path) -> None:
-    service = Service(tmp_path, f'[log.access]\npath = "{tmp_path}/access.log"\nformat = "default"\n')
-    for second in range(130):
-        service.write_at(second + 0.5, 1, b"\x1b[31mnonsense\n")
-        service.write_at(second + 0.5, 1)
-    service.run(130)
-    assert sum(report.rejected for report in service.reports) == 130
-    assert sum(service.requests) == 130
-    texts = service.said("rejected")
-    assert len(texts) == 3
-    assert texts[1].startswith(f"rejected 60 lines of {service.log} (fields 60), for example (fields)")
-    assert texts[1].endswith('"\\x1b[31mnonsense"')
+    assert [begun for begun, _ in looks if 1 < begun < 2] == [1.95]
 
 
 def test_a_long_first_read_asks_for_more_time_and_feeds_the_watchdog(tmp_path: Path) -> None:
@@ -416,58 +341,3 @@ def test_files_that_come_and_go_all_the_time_do_not_keep_it_from_its_work(tmp_pa
     service.run(31)
     assert [report.seconds for report in service.reports][:3] == pytest.approx([10, 10, 10], abs=0.05)
     assert len(service.told_of("WATCHDOG=1")) >= 6
-
-
-def test_totals_and_status_survive_a_log_that_a_reload_took_away(tmp_path: Path) -> None:
-    first, second = tmp_path / "access.log", tmp_path / "other.log"
-    both = f'[log.access]\npath = "{first}"\n[log.other]\npath = "{second}"\n'
-    service = Service(tmp_path, both)
-    service.write_at(1, 100, path=second)
-    service.write_at(1, 50)
-    service.write_at(12, 10, b"?\n", path=second)
-    service.reload_at(15, f'[log.access]\npath = "{first}"\n')
-    service.run(16)
-    assert service.said("stopped") == ["stopped; 150 requests counted and 10 lines rejected in total"]
-    assert service.daemon.status().startswith("15 requests/s")
-
-
-def test_a_stop_in_the_first_read_is_not_followed_by_ready(tmp_path: Path) -> None:
-    service = Service(tmp_path)
-    service.write(1)
-    service.world.signal(0, signal.SIGTERM)
-    service.world.elapse(1)
-    service.daemon.run()
-    assert service.told[0].startswith("STOPPING=1")
-    assert not [text for text in service.told if "READY" in text]
-
-
-def test_a_line_waits_a_second_at_most(tmp_path: Path) -> None:
-    service = Service(tmp_path)
-    service.write(1)
-    looks = record_looks(service)
-    service.run(25)
-    assert looks[:5] == [0, 1, 2, 3, 4]
-    assert all(later - earlier <= 1 for earlier, later in pairwise(looks))
-
-
-def test_a_larger_line_limit_holds_for_the_open_file_too(tmp_path: Path) -> None:
-    service = Service(tmp_path)
-    long = LINE.replace(b"/a", b"/" + b"a" * 300_000)
-    service.write(1)
-    service.write_at(2, 1, long)
-    service.reload_at(5, f'[log.access]\npath = "{service.log}"\nmax_line = "1MiB"\n')
-    service.write_at(6, 1, long)
-    service.run(9)
-    assert [(report.requests, report.rejected) for report in service.reports] == [(1, 1)]
-
-
-def test_a_backlog_is_read_in_parts_between_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation, "PART", 1 << 20)
-    service = Service(tmp_path, files=SlowFiles(0.5))
-    service.write(1)
-    service.write_at(5, 400_000)
-    service.write_at(6, 1)
-    service.run(25)
-    assert sum(service.requests) == 400_001
-    assert len(service.reports) >= 2
-    assert 0 < service.reports[0].requests < 400_000

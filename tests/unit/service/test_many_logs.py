@@ -65,20 +65,6 @@ class Farm:
         for log in logs:
             self.service.write_at(seconds, 1, path=log)
 
-    def looks(self) -> list[tuple[float, float]]:
-        """When each look begins and ends, of those to come."""
-        looks: list[tuple[float, float]] = []
-        look = self.service.daemon._look
-
-        def recorded() -> int:
-            begun = self.service.world.seconds
-            began_at = look()
-            looks.append((begun, self.service.world.seconds))
-            return began_at
-
-        self.service.daemon._look = recorded  # type: ignore[method-assign]
-        return looks
-
 
 # --- one inotify instance
 
@@ -112,7 +98,7 @@ def a_hint_that_came_with_another_log_is_not_late(tmp_path: Path) -> None:
             return super().stat(path)
 
     farm = Farm(tmp_path, Rotates())
-    looks = farm.looks()
+    looks = farm.service.looks()
     farm.service.run(4.5)
     assert [begun for begun, _ in looks if 1 < begun < 4] == [2, 2, 3]
 
@@ -127,7 +113,7 @@ def others_that_come_with_it_wait(tmp_path: Path) -> None:
             return super().stat(path)
 
     farm = Farm(tmp_path, Touches())
-    looks = farm.looks()
+    looks = farm.service.looks()
     farm.service.run(4.5)
     assert [begun for begun, _ in looks if 1 <= begun < 4] == [1, 2, 3]
 
@@ -174,7 +160,7 @@ def goes_on_with_its_work_between(tmp_path: Path) -> None:
     """A look ends after a second and one more log; each log gets its turn before any gets another."""
     files = LongLooks(0.3, start=1, end=30)
     farm = Farm(tmp_path, files)
-    looks = farm.looks()
+    looks = farm.service.looks()
     farm.service.run(32)
     long = [(begun, ended) for begun, ended in looks if begun > 1 and ended < 29]
     assert len(long) > 15

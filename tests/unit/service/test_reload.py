@@ -169,6 +169,7 @@ def counts_enter_a_window_that_is_reported(tmp_path: Path) -> None:
     service.run(15)
     reports = reported(service)
     assert reports == [(1, "access", 0), (1, "other", 0), (2, "access", 2), (3, "other", 4)]
+    assert [report.named for report in service.reports] == [True, True, False, False]
     with opened(tmp_path) as ledger:
         rows = ledger.database.connection.execute("SELECT sequence, log, requests FROM windows").fetchall()
     assert sorted(rows) == [(2, "access", 2), (3, "other", 4)]
@@ -565,6 +566,7 @@ def a_stop_reads_to_the_end_where_positions_are_not_kept(tmp_path: Path, monkeyp
         service.write_at(2, BACKLOG)
         service.world.at(19, sick.heal)
         service.run(4)
+        assert service.moments("STOPPING=1")[0] < 5
         assert service.said("stopped") == [
             f"stopped; {BACKLOG + 1} requests counted and 0 lines rejected in total"
         ]
