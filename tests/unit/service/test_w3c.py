@@ -95,8 +95,8 @@ class Log:
         self.start()
 
     def play(self, script: str) -> None:
-        """`A` and `B`: these fields come; `a` and `b`: rows as they are; `.`: a look; `,`: only a read; `!`: an
-        end, and a start; `0`: the file is truncated."""
+        """`A` and `B`: these fields come; `a` and `b`: rows as they are; `.`: a look; `,`: only a read; `!`: a
+        restart; `0`: the file is truncated."""
         steps: dict[str, Callable[[], object]] = {
             "A": lambda: self.fields(A),
             "a": lambda: self.rows(A),
@@ -226,16 +226,15 @@ def check_history(
     history: Callable[[Log], None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    before: bytes = b"",
-    is_found: bool = False,
-    fails: bool = False,
+    before: bytes | None,
+    fails: bool,
 ) -> None:
-    if not is_found:
+    if before is None:
         monkeypatch.setattr(w3c, "LOOK_BACK", 1)
     if fails:
         fails_once(monkeypatch)
     KeepsItsOwn._last = b""
-    log = Log(tmp_path, before)
+    log = Log(tmp_path, before or b"")
     try:
         history(log)
     finally:
@@ -306,58 +305,50 @@ def uncounted(self: W3cScanner, line: bytes) -> tuple[int, int]:
 
 TAKE_IN, SCAN_ROWS = W3cScanner._take_in, W3cScanner._scan_rows
 NONE_KEPT = Patches((ledger_module, "put_positions", keeps_none))
-NONE_FOUND = Patches((Generation, "_look_for_directive", looks_for_none))
+LOOK = "_look_for_directive"
+NONE_FOUND = Patches((Generation, LOOK, looks_for_none))
 ONE_FOR_ALL = Patches(
     *((W3cScanner, name, getattr(KeepsItsOwn, name)) for name in ("_take_in", "_scan_rows"))
 )
-# The log at first, what happens, and twins. What is remembered tells all, for LOOK_BACK is next to nothing.
-REMEMBERED: dict[str, tuple[Callable[[Log], None], dict[str, Patches]]] = {
-    "restarted in the middle": (played("A a . ! a . B b . ! b"), {"none kept": NONE_KEPT}),
+# What the log holds at first, what happens, and twins. Where it is None the log is empty, and nothing is looked
+# for above: what is remembered tells all.
+HISTORIES: dict[str, tuple[bytes | None, Callable[[Log], None], dict[str, Patches]]] = {
+    "restarted in the middle": (None, played("A a . ! a . B b . ! b"), {"none kept": NONE_KEPT}),
     # After new fields were read, and before they were committed.
-    "killed": (played("A a . a B b , !"), {"one for all": ONE_FOR_ALL}),
-    "killed right behind fields": (played("A a B . b , ! b"), {"none kept": NONE_KEPT}),
-    "handed over": (handed_over, {"none kept": NONE_KEPT}),
-    "rotated behind fields": (rotated_behind_fields, {"one for all": ONE_FOR_ALL, "none kept": NONE_KEPT}),
-    "rotated while nobody ran": (rotated_while_nobody_ran, {"none kept": NONE_KEPT}),
+    "killed": (None, played("A a . a B b , !"), {"one for all": ONE_FOR_ALL}),
+    "killed right behind fields": (None, played("A a B . b , ! b"), {"none kept": NONE_KEPT}),
+    "handed over": (None, handed_over, {"none kept": NONE_KEPT}),
+    "rotated behind fields": (
+        None,
+        rotated_behind_fields,
+        {"one for all": ONE_FOR_ALL, "none kept": NONE_KEPT},
+    ),
+    "rotated while nobody ran": (None, rotated_while_nobody_ran, {"none kept": NONE_KEPT}),
     # What is written then has fields of its own, and has to.
     "truncated": (
+        None,
         played("a . A a . 0 . B b . ! b", rejected=3),
         {"uncounted": Patches((W3cScanner, "_take_in", uncounted))},
     ),
     "truncated without fields": (
+        None,
         truncated_without_fields,
         {"goes on": Patches((Generation, "_restart", goes_on))},
     ),
-}
-# Here the look back finds it.
-FOUND: dict[str, tuple[bytes, Callable[[Log], None], dict[str, Patches]]] = {
     # What was there at the first look is not counted, and read by all the same.
     "begun at the end": (A + ROWS[A] % 99, played("a . B b"), {"none found": NONE_FOUND}),
     "of an older ledger": (b"", of_an_older_ledger, {"none found": NONE_FOUND}),
-    "reloaded": (
-        b"",
-        reloaded,
-        {"takes no notice": Patches((Generation, "_look_for_directive", takes_no_notice))},
-    ),
+    "reloaded": (b"", reloaded, {"takes no notice": Patches((Generation, LOOK, takes_no_notice))}),
     # The disk fails when what stands above is to be looked for: that is tried again, and nothing is lost.
-    "unreadable for a moment": (
+    "unreadable at first": (
         A + ROWS[A] % 99,
         played("a"),
-        {"suppressed": Patches((Generation, "_look_for_directive", suppresses))},
+        {"suppressed": Patches((Generation, LOOK, suppresses))},
     ),
 }
 test_promise, test_twin = promises(
-    *(Promise(check_history, part, twins, label=name) for name, (part, twins) in REMEMBERED.items()),
     *(
-        Promise(
-            check_history,
-            part,
-            twins,
-            label=name,
-            before=before,
-            look_back=w3c.LOOK_BACK,
-            fails="unreadable" in name,
-        )  # fmt: skip
-        for name, (before, part, twins) in FOUND.items()
-    ),
+        Promise(check_history, part, twins, label=name, before=before, fails="unreadable" in name)
+        for name, (before, part, twins) in HISTORIES.items()
+    )
 )
