@@ -95,8 +95,8 @@ class Log:
         self.start()
 
     def play(self, script: str) -> None:
-        """`A` and `B`: these fields come; `a` and `b`: rows as they are; `.`: a look; `,`: only a read; `!`: a
-        restart; `0`: the file is truncated."""
+        """`A` and `B`: these fields come; `a` and `b`: rows as they are; `.`: a look; `,`: only a read; `!`:
+        a restart; `0`: the file is truncated."""
         steps: dict[str, Callable[[], object]] = {
             "A": lambda: self.fields(A),
             "a": lambda: self.rows(A),
@@ -310,8 +310,8 @@ NONE_FOUND = Patches((Generation, LOOK, looks_for_none))
 ONE_FOR_ALL = Patches(
     *((W3cScanner, name, getattr(KeepsItsOwn, name)) for name in ("_take_in", "_scan_rows"))
 )
-# What the log holds at first, what happens, and twins. Where it is None the log is empty, and nothing is looked
-# for above: what is remembered tells all.
+# What the log holds at first, what happens, and twins. Where it is None the log is empty, and nothing is
+# looked for above: what is remembered tells all.
 HISTORIES: dict[str, tuple[bytes | None, Callable[[Log], None], dict[str, Patches]]] = {
     "restarted in the middle": (None, played("A a . ! a . B b . ! b"), {"none kept": NONE_KEPT}),
     # After new fields were read, and before they were committed.
