@@ -6,7 +6,8 @@ import itertools
 import math
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from qps_service.configuration.types import Config, LogConfig
 from qps_service.files.kernel import Files
 from qps_service.following.resume import Resume
 from qps_service.following.watcher import Watches
+from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices.kinds import Notice
 from qps_service.notices.trouble import Trouble
@@ -27,6 +29,7 @@ from qps_service.service.patterns import Patterns
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.service.systemd import Supervisor
+from qps_service.values.entries import Restored
 from qps_service.values.reports import Overview, Report
 from tests.promised import Patches
 
@@ -171,6 +174,28 @@ def served_by(*twins: type[Daemon] | type[Pipelines]) -> dict[str, Patches]:
         )
         for twin in twins
     }
+
+
+@contextmanager
+def read(root: Path) -> Iterator[Ledger]:
+    """The ledger in `root`, as it is."""
+    ledger = Ledger(str(root / "ledger.db"), boot="this")
+    ledger.open(writable=False)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def restored(ledger: Ledger, log: str) -> Restored:
+    """All that it has of a log, whatever time it is."""
+    found = ledger.restore(log, now=10**6 * SECOND, at=10**6 * SECOND)
+    assert found is not None
+    return found
+
+
+def requests_of(found: Restored) -> int:
+    return sum(counts.requests for counts in found.totals.values())
 
 
 class Service:

@@ -17,22 +17,18 @@ from qps_service.service import events as module
 from qps_service.service.events import EventBook
 from qps_service.values.entries import ALL_EVENTS_LIMIT, EVENT_TEXT_LIMIT, EVENTS_LIMIT, Event, PossibleLoss
 from qps_service.values.history import History
-from tests.ledgers import BOOT, SECOND, Keeper, entry, opened
+from tests.ledgers import SECOND, Keeper, entry, opened
 from tests.limits import Doubled
 from tests.promised import Patches, nothing, promises
-from tests.unit.daemons import START, Service
+from tests.unit.daemons import START, Service, read
 
 
-def kept(path: Path) -> list[tuple[int, str, str]]:
+def kept(root: Path) -> list[tuple[int, str, str]]:
     """What the ledger has: seconds since the start of the machine, kind and log."""
-    ledger = Ledger(str(path), boot=BOOT)
-    ledger.open(writable=False)
     query = """SELECT event.at, kind, coalesce(name, '-') FROM event LEFT JOIN log ON log.id = event.log
                ORDER BY event.id"""
-    try:
+    with read(root) as ledger:
         return ledger.database.connection.execute(query).fetchall()
-    finally:
-        ledger.close()
 
 
 def check_life(tmp_path: Path) -> None:
@@ -49,7 +45,7 @@ def check_life(tmp_path: Path) -> None:
     world.signal(55, signal.SIGTERM)
     service.daemon.run()
     service.writer.close()
-    found = [((at - START) // SECOND, *rest) for at, *rest in kept(tmp_path / "ledger.db")]
+    found = [((at - START) // SECOND, *rest) for at, *rest in kept(tmp_path)]
     assert found == [
         (0, "started", "-"),
         (5, "format_chosen", "web"),
@@ -73,7 +69,7 @@ def check_waiting(tmp_path: Path) -> None:
     assert keeper.writer.commit([entry([2], sequence=300)], sequence=300, whole=list)
     assert keeper.writer.commit([entry([3], sequence=301)], sequence=301, whole=list)
     keeper.close()
-    assert len(kept(tmp_path / "ledger.db")) == 299
+    assert len(kept(tmp_path)) == 299
 
 
 def failing(*_: object, **__: object) -> None:

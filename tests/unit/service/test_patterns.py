@@ -18,14 +18,13 @@ from qps_service.following import kinship
 from qps_service.following.follower import Follower
 from qps_service.following.hints import Moved
 from qps_service.following.watcher import Watcher, Watches
-from qps_service.ledger.ledger import Ledger
 from qps_service.service import patterns, pipelines
 from qps_service.service.patterns import Patterns, find, first_time
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
-from tests.unit.daemons import LINE, SECOND, Service, SlowFiles
+from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, read, requests_of, restored
 
 HOUR = 3600
 
@@ -90,17 +89,8 @@ class Site:
 
 def totals(root: Path) -> dict[str, int]:
     """Requests that the ledger has, by log."""
-    ledger = Ledger(str(root / "ledger.db"), boot="this")
-    ledger.open(writable=False)
-    try:
-        found = {}
-        for name in ledger.logs():
-            restored = ledger.restore(name, now=10**6 * SECOND, at=10**6 * SECOND)
-            assert restored
-            found[name] = sum(counts.requests for counts in restored.totals.values())
-        return found
-    finally:
-        ledger.close()
+    with read(root) as ledger:
+        return {name: requests_of(restored(ledger, name)) for name in ledger.logs()}
 
 
 # --- names
@@ -371,18 +361,6 @@ def a_log_that_vanished_leaves(tmp_path: Path) -> None:
     assert not site.service.said("possible_loss")
 
 
-def a_directory_may_come_later(tmp_path: Path) -> None:
-    site = Site(tmp_path, "*/access.log")
-
-    def come() -> None:
-        site.path("shop").mkdir()
-        site.write("shop/access.log", lines(2))
-
-    site.at(2.5, come)
-    site.write_at(4, "shop/access.log", lines(1, 2))
-    assert site.run(12) == {"shop": 3}
-
-
 def directories_may_come_one_by_one(tmp_path: Path) -> None:
     """What one lacks within is looked for, though others are whole; so is what a file may become."""
     site = Site(tmp_path, "*/log/in/access.log")
@@ -434,18 +412,6 @@ def what_cannot_be_watched_is_looked_through(tmp_path: Path, monkeypatch: pytest
     assert before == []
 
 
-def a_reload_may_bring_a_pattern(tmp_path: Path) -> None:
-    site = Site(tmp_path)
-    site.write("a.log", lines(5))
-    site.write("b.txt", lines(5))
-    text = site.service.file.read_text()
-    site.write_at(2, "a.log", lines(1, 5))
-    site.service.reload_at(3, text.replace("*.log", "*.[lt]*"))
-    site.write_at(5, "a.log", lines(1, 6))
-    site.write_at(5, "b.txt", lines(1, 6))
-    assert site.run(12) == {"a": 2, "b-txt": 1}
-
-
 def dates_are_advised_against(tmp_path: Path) -> None:
     """Once, with the path to write; what another log's dates stand for is no match, nor is what looks like
     such a path itself."""
@@ -472,10 +438,11 @@ def a_reload_may_bring_the_first_pattern(tmp_path: Path) -> None:
     site.service = Service(tmp_path, '[log.none]\npath = "/nowhere/access.log"\n')
     site.world = site.service.world
     site.write("shop.log", lines(1))
+    site.write("old.log", lines(5))
     site.service.reload_at(2, f'{text}[log.shop]\npath = "{site.root}/shop.log"\n')
     site.write_at(4, "shop.log", lines(2))
     site.at(5, site.write, "blog.log", lines(3))
-    assert site.run(12) == {"none": 0, "shop": 2, "blog": 3}
+    assert site.run(12) == {"none": 0, "shop": 2, "old": 0, "blog": 3}
 
 
 def tables_of_their_own_stay(tmp_path: Path) -> None:
@@ -675,20 +642,22 @@ test_promise, test_twin = promises(
             Patches((Pipelines, "take_ended", lambda *_: [])),
             Patches((Follower, "ends", lambda *_: True)),
         ],
-        directories_may_come_one_by_one: [Patches((Watcher, "is_blind", False))],
+        directories_may_come_one_by_one: [
+            Patches((Watcher, "is_blind", False)),
+            Patches((Patterns, "_may_match", lambda *_: False)),
+        ],
         what_cannot_be_watched_is_looked_through: {
             "never": Patches((Watcher, "is_blind", False)),
             "always": Patches((Watcher, "is_blind", property(lambda each: each._wanted != {*each._stands}))),
         },
-        a_directory_may_come_later: [Patches((Patterns, "_may_match", lambda *_: False))],
-        a_reload_may_bring_a_pattern: [Patches((Patterns, "settle", nothing))],
         dates_are_advised_against: [
             Patches((Patterns, "_advise", nothing)),
             Patches((patterns, "stands_for", lambda *_: False)),
             Patches((patterns, "is_dated", lambda path: "/b" in path)),
         ],
         a_reload_may_bring_the_first_pattern: {
-            "looks by what was": Patches((Patterns, "is_due", Hasty.is_due))
+            "looks by what was": Patches((Patterns, "is_due", Hasty.is_due)),
+            "as at a start": Patches((Patterns, "settle", nothing)),
         },
         tables_of_their_own_stay: {
             "waits": Patches((Patterns, "named", lambda *_: [])),

@@ -15,13 +15,12 @@ from qps_service.errors import EXIT_OK
 from qps_service.files.kernel import Files
 from qps_service.files.pipe import inherited
 from qps_service.following.stream import Stream
-from qps_service.ledger.ledger import Ledger
 from qps_service.service import pipeline
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.values.positions import PIPES, Identity, Position
 from tests.promised import Patches, Promise, nothing, promises
-from tests.unit.daemons import LINE, Service
+from tests.unit.daemons import LINE, Service, read
 
 FIELDS = b"#Fields: cs-method cs-uri-stem sc-status\n"
 
@@ -109,16 +108,13 @@ def once_reads_to_the_end(serve: MakeService, tmp_path: Path) -> None:
     service.writer.close()
     assert service.requests == [3]
     assert 33 <= service.world.seconds < 34
-    assert rows(ledger) == [(3, False)]
+    assert rows(tmp_path) == [(3, False)]
 
 
-def rows(path: str) -> list[tuple[int, bool]]:
+def rows(root: Path) -> list[tuple[int, bool]]:
     """Lines of each pipe's position, and whether it is open."""
-    ledger = Ledger(path, boot="this")
-    ledger.open(writable=False)
-    found = [(row.lines, held) for row, held in ledger.generations("access") if row.number == PIPES]
-    ledger.close()
-    return found
+    with read(root) as ledger:
+        return [(row.lines, held) for row, held in ledger.generations("access") if row.number == PIPES]
 
 
 def a_late_pipe_is_followed(serve: MakeService, tmp_path: Path) -> None:
@@ -156,17 +152,15 @@ def totals_go_on(serve: MakeService, tmp_path: Path) -> None:
         given.close()
         assert service.requests[-1] == number
         assert not service.said("possible_loss")
-        assert rows(ledger) == [(sum(range(number + 1)) + number, False)]
+        assert rows(tmp_path) == [(sum(range(number + 1)) + number, False)]
     file = tmp_path / "access.log"
     file.write_bytes(LINE * 6 + b"?\n" * 3)  # as long as all that came through pipes
     service = serve(f'[log.access]\npath = "{file}"\nformat = "default"\nstart = "start"\n', ledger=ledger)
     service.run(3)
     assert service.daemon._pipelines.requests == 12
-    assert rows(ledger) == [(9, False)]
-    books = Ledger(ledger, boot="this")
-    books.open(writable=False)
-    told = audit(books, "access", Files())
-    books.close()
+    assert rows(tmp_path) == [(9, False)]
+    with read(tmp_path) as books:
+        told = audit(books, "access", Files())
     assert told.balances
     assert [each.counted for each in told.generations] == [None, 9]
     assert "\n        pipe  closed" in render(told)

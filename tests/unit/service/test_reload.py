@@ -1,7 +1,6 @@
 """Logs that come, go and change their paths with a reload: each line once, whatever the ledger does."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from qps_service.service.pipelines import Pipelines
 from qps_service.values.entries import Entry, Restored
 from tests.promised import Patches, promises, twin
 from tests.unit import daemons
-from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, served_by
+from tests.unit.daemons import LINE, Service, SlowFiles, read, requests_of, restored, served_by
 
 Patch = pytest.MonkeyPatch
 
@@ -44,25 +43,14 @@ def reported(service: Service) -> list[tuple[int, str, int]]:
     return [(report.sequence, report.log, report.requests) for report in service.reports]
 
 
-@contextmanager
-def opened(root: Path) -> Iterator[Ledger]:
-    ledger = Ledger(str(root / "ledger.db"), boot="this")
-    ledger.open(writable=False)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
-
-
 def known(root: Path, log: str) -> tuple[int, int, str]:
     """What the ledger has of a log: requests in all, lines read by its generations' count, its path."""
-    with opened(root) as ledger:
-        restored = ledger.restore(log, now=10**6 * SECOND, at=10**6 * SECOND)
-        if restored is None:
+    with read(root) as ledger:
+        if log not in ledger.logs():
             return 0, 0, ""
-        lines, *_ = ledger.forgotten(log)
-        lines += sum(position.lines for position in (*restored.held, *restored.retired))
-        return sum(counts.requests for counts in restored.totals.values()), lines, restored.path
+        found, (lines, *_) = restored(ledger, log), ledger.forgotten(log)
+        lines += sum(position.lines for position in (*found.held, *found.retired))
+        return requests_of(found), lines, found.path
 
 
 def counted(root: Path, *logs: str) -> list[int]:
@@ -170,7 +158,7 @@ def counts_enter_a_window_that_is_reported(tmp_path: Path) -> None:
     reports = reported(service)
     assert reports == [(1, "access", 0), (1, "other", 0), (2, "access", 2), (3, "other", 4)]
     assert [report.named for report in service.reports] == [True, True, False, False]
-    with opened(tmp_path) as ledger:
+    with read(tmp_path) as ledger:
         rows = ledger.database.connection.execute("SELECT sequence, log, requests FROM windows").fetchall()
     assert sorted(rows) == [(2, "access", 2), (3, "other", 4)]
 
@@ -264,7 +252,7 @@ def a_name_takes_its_totals_along_at_a_start(tmp_path: Path) -> None:
     service.run(2)
     served(tmp_path, renamed(log)).run(2)
     assert counted(tmp_path, "shop", "access") == [5, 0]
-    with opened(tmp_path) as ledger:
+    with read(tmp_path) as ledger:
         assert ledger.logs() == ["shop"]
         [(requests,)] = ledger.database.connection.execute(
             "SELECT sum(requests) FROM windows WHERE log = 'shop'"
