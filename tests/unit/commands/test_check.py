@@ -41,7 +41,7 @@ def place(monkeypatch: Monkey) -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="qps-check-"))
     path.chmod(0o755)
     monkeypatch.chdir(path)
-    monkeypatch.setattr(loader, "DEFAULT_FILE", str(path / "default.toml"))
+    monkeypatch.setattr(loader, "DEFAULT_FILE", str(path / "qps-reporter.toml"))
     monkeypatch.setattr(own_user, "SERVICE_USER", "no-such-user")
     monkeypatch.setattr(own_user, "HIDDEN", {})
     monkeypatch.setattr(check, "STATE", str(path / "var"))
@@ -71,6 +71,12 @@ def make_log(path: Path, text: bytes = GOOD, mode: int = 0o644) -> Path:
     return path
 
 
+CHOSEN_GOOD = (
+    "  chosen       default: 1 of 1 lines fit default",
+    "  first line   parses as GET /a 200, 512 bytes",
+)
+
+
 def looked(capsys: Captured, *words: str) -> tuple[int, list[str]]:
     """The exit status, and the lines about the logs."""
     status = main(["check", *words])
@@ -98,22 +104,14 @@ def test_all_is_well(place: Path, capsys: Captured) -> None:
     )
 
 
-def test_the_configuration_of_the_service_is_the_default(place: Path, capsys: Captured) -> None:
-    (place / "default.toml").write_text(f"[log.web]\npath = '{place}/access.log'\n")
-    assert main(["check"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"configuration  {place}/default.toml"
-    assert lines[3] == f"log            web: {place}/access.log"
-
-
 def check_the_files_of_the_configuration(place: Path, capsys: Captured) -> None:
-    """All that were read, in their order."""
+    """All that were read, in their order: by default those of the service."""
     main_file = place / "qps-reporter.toml"
     (place / "conf.d").mkdir()
     for path in (main_file, place / "conf.d" / "20.toml"):
         path.write_text("")
     (place / "conf.d" / "10.toml").write_text(f"[log.web]\npath = '{place}/access.log'\n")
-    assert main(["check", "--config", str(main_file)]) == 0
+    assert main(["check"]) == 0
     assert capsys.readouterr().out.splitlines()[:4] == [
         f"configuration  {main_file}",
         f"               {place}/conf.d/10.toml",
@@ -181,26 +179,6 @@ def check_what_dates_stand_for(place: Path, capsys: Captured) -> None:
 
 
 PROBLEM = "  <-- problem"
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        (b"", "none yet"),
-        (b"10.0.0.1\tGET /a\t2", "not finished yet"),
-        (GOOD + b"garbage\n", "parses as GET /a 200, 512 bytes"),
-        (GOOD[:-1] + b"\r\n", "parses as GET /a 200, 512 bytes"),
-        (b"1.2.3.4\tGET /\x1b[2J\t099\t-\n", r"parses as GET /\x1b[2J 099, bytes unknown"),
-        (b"\n" + GOOD, f'is rejected (fields): ""{PROBLEM}'),
-        (b"\x1b]0;x\x07 GET\n", rf'is rejected (fields): "\x1b]0;x\x07 GET"{PROBLEM}'),
-        (b"1\tGET /\t2000\t5\n", rf'is rejected (status): "1\x09GET /\x092000\x095"{PROBLEM}'),
-        (b"a" * 100_000, f'is rejected (too_long): "{"a" * 256}"{PROBLEM}'),
-    ],
-)
-def test_the_first_line(place: Path, capsys: Captured, text: bytes, answer: str) -> None:
-    make_log(place / "access.log", text)
-    status, lines = looked(capsys, "access.log", "--format", "default")
-    assert (status, lines[-1]) == (int(PROBLEM in answer), f"  first line   {answer}")
 
 
 def test_the_first_lines_route_is_the_logs_own(place: Path, capsys: Captured) -> None:
@@ -326,58 +304,76 @@ test_a_mount, test_a_mount_that_is_not_seen_is_caught = map(
 
 
 COMMON = b'1.2.3.4 - - [now] "GET /a HTTP/1.1" 200 7\n'
-
-
 W3C = b"#Version: 1.0\r\n#Fields: cs-method cs-uri sc-status sc-bytes\r\n"
-CHOSEN = "  chosen       "
-FOUND_OUT = {
-    COMMON: [CHOSEN + "combined: 1 of 1 lines fit combined", "  first line   parses as GET /a 200, 7 bytes"],
-    GOOD + COMMON * 2 + b"cut off": [
-        CHOSEN + "combined: 2 of 3 lines fit combined, 1 default",
-        "  first line   parses as GET /a 200, 7 bytes",
-    ],
+TAKEN = b"#Fields: cs-method cs-uri sc-status time-taken\nGET /a 200 12\n"
+CHOSEN, FIRST, DURATION = "  chosen       ", "  first line   ", "  duration     "
+PARSES, UNKNOWN = f"{FIRST}parses as GET /a 200, 7 bytes", f"{FIRST}parses as GET /a 200, bytes unknown"
+UNTOLD = f"{DURATION}not measured: nothing tells the unit of "
+# The format, the log, and what is said of its format and lines.
+FOUND_OUT: list[tuple[str, bytes, list[str]]] = [
+    ("default", b"", [f"{FIRST}none yet"]),
+    ("default", b"10.0.0.1\tGET /a\t2", [f"{FIRST}not finished yet"]),
+    ("default", GOOD + b"garbage\n", [f"{FIRST}parses as GET /a 200, 512 bytes"]),
+    ("default", GOOD[:-1] + b"\r\n", [f"{FIRST}parses as GET /a 200, 512 bytes"]),
+    ("default", b"1\tGET /\x1b[2J\t099\t-\n", [rf"{FIRST}parses as GET /\x1b[2J 099, bytes unknown"]),
+    ("default", b"\n" + GOOD, [f'{FIRST}is rejected (fields): ""{PROBLEM}']),
+    ("default", b"\x1b]0;x\x07 GET\n", [rf'{FIRST}is rejected (fields): "\x1b]0;x\x07 GET"{PROBLEM}']),
+    (
+        "default",
+        b"1\tGET /\t2000\t5\n",
+        [rf'{FIRST}is rejected (status): "1\x09GET /\x092000\x095"{PROBLEM}'],
+    ),
+    ("default", b"a" * 100_000, [f'{FIRST}is rejected (too_long): "{"a" * 256}"{PROBLEM}']),
+    ("auto", COMMON, [f"{CHOSEN}combined: 1 of 1 lines fit combined", PARSES]),
+    ("auto", GOOD + COMMON * 2 + b"cut", [f"{CHOSEN}combined: 2 of 3 lines fit combined, 1 default", PARSES]),
     # What it has now counts, and not what it began with.
-    GOOD * 3000 + COMMON * 1600: [
-        CHOSEN + "combined: 100 of 100 lines fit combined",
-        "  first line   parses as GET /a 200, 7 bytes",
-    ],
-    b"?\n": [f"{CHOSEN}none: none of 1 lines fits a format that has a name{PROBLEM}"],
-    b"\x1f\x8b\n": [f"{CHOSEN}none: it is compressed with gzip{PROBLEM}"],
-    b"": ["  first line   none yet"],
-    W3C + b"GET /a?q 200 7\r\n": [
-        CHOSEN + "w3c: 3 of 3 lines fit w3c",
-        "  first line   parses as GET /a 200, 7 bytes",
-    ],
-    b"#Software: Microsoft IIS 10.0\n#Fields: cs-method cs-uri sc-status time-taken\nGET /a 200 12\n": [
-        CHOSEN + "w3c: 3 of 3 lines fit w3c",
-        "  first line   parses as GET /a 200, bytes unknown",
-        "  duration     12ms, by time-taken in ms",
-    ],
-    b"#Fields: cs-method cs-uri sc-status time-taken\nGET /a 200 12\n": [
-        CHOSEN + "w3c: 2 of 2 lines fit w3c",
-        "  first line   parses as GET /a 200, bytes unknown",
-        "  duration     not measured: nothing tells the unit of time-taken: no #Software that is known, and "
-        "no fields of CloudFront",
-    ],
-    b'{"path":"/a","status":200,"bytes":7,"took":12}\n': [
-        CHOSEN + "json: 1 of 1 lines fit json",
-        "  first line   parses as - /a 200, 7 bytes",
-        "  duration     not measured: nothing tells the unit of took; if it is ms, write "
-        'format = "json duration=ms:took" (or s, us, ns)',
-    ],
-    W3C + b"GET /a OK 7\n": [
-        CHOSEN + "w3c: 2 of 2 lines fit w3c; 1 fit none",
-        f'  first line   is rejected (status): "GET /a OK 7"{PROBLEM}',
-    ],
-    W3C + b"GET /a 20": [CHOSEN + "w3c: 2 of 2 lines fit w3c", "  first line   none yet, but directives"],
-}
+    ("auto", GOOD * 3000 + COMMON * 1600, [f"{CHOSEN}combined: 100 of 100 lines fit combined", PARSES]),
+    ("auto", b"?\n", [f"{CHOSEN}none: none of 1 lines fits a format that has a name{PROBLEM}"]),
+    ("auto", b"\x1f\x8b\n", [f"{CHOSEN}none: it is compressed with gzip{PROBLEM}"]),
+    ("auto", b"", [f"{FIRST}none yet"]),
+    ("auto", W3C + b"GET /a?q 200 7\r\n", [f"{CHOSEN}w3c: 3 of 3 lines fit w3c", PARSES]),
+    (
+        "auto",
+        b"#Software: Microsoft IIS 10.0\n" + TAKEN,
+        [f"{CHOSEN}w3c: 3 of 3 lines fit w3c", UNKNOWN, f"{DURATION}12ms, by time-taken in ms"],
+    ),
+    (
+        "auto",
+        TAKEN,
+        [
+            f"{CHOSEN}w3c: 2 of 2 lines fit w3c",
+            UNKNOWN,
+            f"{UNTOLD}time-taken: no #Software that is known, and no fields of CloudFront",
+        ],
+    ),
+    (
+        "auto",
+        b'{"path":"/a","status":200,"bytes":7,"took":12}\n',
+        [
+            f"{CHOSEN}json: 1 of 1 lines fit json",
+            f"{FIRST}parses as - /a 200, 7 bytes",
+            f'{UNTOLD}took; if it is ms, write format = "json duration=ms:took" (or s, us, ns)',
+        ],
+    ),
+    (
+        "auto",
+        W3C + b"GET /a OK 7\n",
+        [
+            f"{CHOSEN}w3c: 2 of 2 lines fit w3c; 1 fit none",
+            f'{FIRST}is rejected (status): "GET /a OK 7"{PROBLEM}',
+        ],
+    ),
+    ("auto", W3C + b"GET /a 20", [f"{CHOSEN}w3c: 2 of 2 lines fit w3c", f"{FIRST}none yet, but directives"]),
+]
 
 
-@pytest.mark.parametrize("text", FOUND_OUT)
-def test_a_format_that_is_found_out(place: Path, capsys: Captured, text: bytes) -> None:
+@pytest.mark.parametrize(("name", "text", "said"), FOUND_OUT)
+def test_what_is_found_out_of_lines(
+    place: Path, capsys: Captured, name: str, text: bytes, said: list[str]
+) -> None:
     make_log(place / "access.log", text)
-    status, lines = looked(capsys, "access.log", "--format", "auto")
-    assert (status, lines[4:]) == (int(PROBLEM in "".join(lines)), FOUND_OUT[text])
+    status, lines = looked(capsys, "access.log", "--format", name)
+    assert (status, lines[4:]) == (int(PROBLEM in "".join(lines)), said)
 
 
 def test_a_pasted_format_is_shown_on_one_line(place: Path, capsys: Captured) -> None:
@@ -482,39 +478,40 @@ def test_a_bad_configuration_is_1_and_a_bad_command_line_2(place: Path, capsys: 
     assert main(["check", "--config", "bad.toml"]) == 1
     assert capsys.readouterr() == ("", "qps-reporter: bad.toml: interval: expected from 100ms to 1d, got 0\n")
     assert main(["check"]) == 2
-    said = f"qps-reporter: nothing to follow: name a LOG, or write {place}/default.toml\n"
+    said = f"qps-reporter: nothing to follow: name a LOG, or write {place}/qps-reporter.toml\n"
     assert capsys.readouterr() == ("", said)
 
 
 # --- as the service's user
-def check_unreadable(place: Path, capsys: Captured, nobody: None) -> None:
-    """What root can read and the service's user can't is a problem."""
-    make_log(place / "access.log", mode=0o600)
-    status, lines = looked(capsys, "access.log")
-    refused = f"no: Permission denied for user {OTHER_USER}; its mode is -rw------- root root{PROBLEM}"
-    assert (status, lines[3:]) == (1, [f"  readable     {refused}"])
 
 
-ROOTS_OWN = {"root's own rights": Patches((check, "as_user", lambda _, look: look()))}
-test_promise, test_twin = map(needs_root, promises(Promise(check_unreadable, None, ROOTS_OWN)))
-
-
-@as_nobody
-def test_root_looks_with_the_rights_of_the_services_user(place: Path, capsys: Captured) -> None:
-    make_log(place / "access.log")
-    status, lines = looked(capsys, "access.log")
-    assert (status, lines[3]) == (0, f"  readable     yes, by user {OTHER_USER}")
+def check_rights(
+    place: Path, capsys: Captured, nobody: None, modes: tuple[int, int], said: list[str]
+) -> None:
+    """What root can read, or enter, and the service's user can't is a problem. `modes`: of directory and log."""
+    (place / "logs").mkdir()
+    make_log(place / "logs" / "access.log", mode=modes[1])
+    (place / "logs").chmod(modes[0])
+    status, lines = looked(capsys, "logs/access.log")
+    assert (status, lines[-len(said) :]) == (int(PROBLEM in said[-1]), said)
     assert os.geteuid() == 0
 
 
-@as_nobody
-def test_a_directory_that_the_services_user_may_not_enter(place: Path, capsys: Captured) -> None:
-    (place / "logs").mkdir()
-    make_log(place / "logs" / "access.log")
-    (place / "logs").chmod(0o700)
-    status, lines = looked(capsys, "logs/access.log")
-    denied = f"  exists       no: Permission denied for user {OTHER_USER}{PROBLEM}"
-    assert (status, lines[2:]) == (1, [denied])
+REFUSED = f"no: Permission denied for user {OTHER_USER}"
+ROOTS_OWN = {"root's own rights": Patches((check, "as_user", lambda _, look: look()))}
+test_promise, test_twin = map(
+    needs_root,
+    promises(
+        *(
+            Promise(check_rights, None, ROOTS_OWN, modes=modes, said=said, label=f"{modes[0]:o} {modes[1]:o}")
+            for modes, said in (
+                ((0o755, 0o600), [f"  readable     {REFUSED}; its mode is -rw------- root root{PROBLEM}"]),
+                ((0o700, 0o644), [f"  exists       {REFUSED}{PROBLEM}"]),
+                ((0o755, 0o644), [f"  readable     yes, by user {OTHER_USER}", *CHOSEN_GOOD]),
+            )
+        )
+    ),
+)
 
 
 OUTPUTS = {
@@ -589,12 +586,6 @@ test_foreign_state, test_foreign_state_twin = map(
         )
     ),
 )
-
-
-def test_an_output_that_is_a_file_already_is_well(place: Path) -> None:
-    (place / "file.toml").write_text('[output.json]\npath = "reports"\n')
-    (place / "reports").touch()
-    assert main(["check", "access.log", "--config", "file.toml"]) == 0
 
 
 @as_nobody
@@ -694,23 +685,22 @@ RUNS: tuple[tuple[tuple[tuple[str, str], ...], list[str]], ...] = (
     (((RUN, UNIT), (RUN, "a.slice/qps-reporter@shop.service")), ["qps-reporter@shop.service"]),
     ((("python3 -m qps_service run x", HAND),), ["PID 7 (qps_service run x)"]),
     (((RUN, UNIT), ("tail -F access.log", HAND), ("qps-reporter check", HAND)), []),
-    (((RUN, UNIT), (f"{RUN} other.log", HAND)), []),
 )
+OTHERS = ((RUN, UNIT), (f"{RUN} other.log", HAND))
 
 
+THE_UNITS = {"the unit's": Patches((check, "_state_of_the_unit", lambda source: None))}
+NOT_TRIED = {"not tried": Patches((check, "_objection_to_write", lambda path, anew: None))}
+ALONE = {"alone": Patches((check, "runs_on", lambda path: []))}
+ANYBODY = Patches(
+    (other_runs, "_has_open", lambda pid, log: True), (other_runs, "_NAMES", ("tail", "qps-reporter"))
+)
 test_tried, test_tried_twin = map(
     as_nobody,
     promises(
         *(
             Promise(
-                the_ledger_is_named,
-                None,
-                {"the unit's": Patches((check, "_state_of_the_unit", lambda source: None))}
-                if state != "given"
-                else {},
-                label=state,
-                source=source,
-                state=state,
+                the_ledger_is_named, None, {} if state == "given" else THE_UNITS, source=source, state=state
             )
             for source, state in (
                 ("etc/qps-reporter.toml", "var"),
@@ -723,9 +713,7 @@ test_tried, test_tried_twin = map(
             Promise(
                 outputs_files_are_tried,
                 None,
-                {"not tried": Patches((check, "_objection_to_write", lambda path, anew: None))}
-                if problem
-                else {},
+                NOT_TRIED if problem else {},
                 label=str(number),
                 text=text,
                 lay=lay,
@@ -734,25 +722,10 @@ test_tried, test_tried_twin = map(
             for number, (text, lay, problem) in enumerate(TRIED)
         ),
         *(
-            Promise(
-                others_are_told,
-                None,
-                {"alone": Patches((check, "runs_on", lambda path: []))}
-                if told
-                else {
-                    "all": Patches(
-                        (other_runs, "_has_open", lambda pid, log: True),
-                        (other_runs, "_NAMES", ("tail", "qps-reporter")),
-                    )
-                }
-                if "other" in str(runs)
-                else {},
-                label=str(number),
-                runs=runs,
-                told=told,
-            )
+            Promise(others_are_told, None, ALONE if told else {}, label=str(number), runs=runs, told=told)
             for number, (runs, told) in enumerate(RUNS)
         ),
+        Promise(others_are_told, None, {"all": ANYBODY}, label="of others", runs=OTHERS, told=[]),
     ),
 )
 
