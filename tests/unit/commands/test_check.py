@@ -488,7 +488,8 @@ def test_a_bad_configuration_is_1_and_a_bad_command_line_2(place: Path, capsys: 
 def check_rights(
     place: Path, capsys: Captured, nobody: None, modes: tuple[int, int], said: list[str]
 ) -> None:
-    """What root can read, or enter, and the service's user can't is a problem. `modes`: of directory and log."""
+    """What root can read, or enter, and the service's user can't is a problem. `modes`: of the directory and
+    of the log."""
     (place / "logs").mkdir()
     make_log(place / "logs" / "access.log", mode=modes[1])
     (place / "logs").chmod(modes[0])
