@@ -337,26 +337,6 @@ def test_no_log_is_what_is_no_file(site: Path, capsys: Captured) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "http {",
-        "}",
-        "\0" * 9,
-        '"',
-        "{" * 5000,
-        "x {" * 5000,
-        "include *;",
-        "$" * 5000,
-        "a_by_lua_block {",
-    ],
-)
-def test_a_hostile_configuration_has_no_logs(site: Path, text: str) -> None:
-    (site / "nginx.conf").write_text(text)
-    assert ran(site) == 1
-
-
 def test_a_log_without_status_is_left_out(site: Path, capsys: Captured) -> None:
     """As ssl_request_log, which Red Hat's Apache writes beside the others."""
     more = f"log_format none '$time_local $request_uri'; server {{ access_log {site}/log/none.log none; }}"
