@@ -20,7 +20,6 @@ from qps_service import __version__, cli, commands, errors
 from qps_service.cli import COMMANDS, EPILOG, main, make_parser
 from qps_service.errors import EXITS, ConfigError, FormatError, QpsError, StateHeldError, UsageError
 from qps_service.scanning.scanner import describe
-from qps_service.service.state_directory import StateDirectory
 from qps_service.text.escape import show
 from tests.promised import Promise, promises
 
@@ -114,23 +113,6 @@ def test_a_wrong_command_line_is_2(words: list[str], capsys: Captured) -> None:
         main(words)
     assert caught.value.code == 2
     assert capsys.readouterr().err.startswith("usage: qps-reporter")
-
-
-def test_a_held_state_directory_is_3(tmp_path: Path) -> None:
-    """The real program, to its end."""
-    state = StateDirectory(str(tmp_path / "state"))
-    state.acquire()
-    done = subprocess.run(
-        [sys.executable, "-m", "qps_service", "run", "x.log", "--state", state.path],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    state.release()
-    said = f"qps-reporter: the ledger in {state.path} is held by PID {os.getpid()}\n"
-    assert (done.returncode, done.stdout, done.stderr) == (3, "", said)
 
 
 @pytest.mark.parametrize(

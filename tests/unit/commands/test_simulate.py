@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -155,19 +154,6 @@ def test_a_full_disk_is_said_and_the_truth_told(tmp_path: Path) -> None:
         "qps-reporter: cannot write /dev/full: No space left on device\n",
     )
     assert check_truth(truth) == {"lines": 0, "rotations": 0, "rows": []}
-
-
-@pytest.mark.parametrize("options", [[], ["--batch"]], ids=["each", "batch"])
-def test_a_line_cut_short_by_a_limit_does_not_count(tmp_path: Path, options: list[str]) -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_001, 100_001))
-
-    log, truth = tmp_path / "a.log", tmp_path / "truth.json"
-    process = start("-o", log, "-r", 0, "--rate", 50_000, "--truth", truth, *options, preexec_fn=limit)
-    assert outcome(process) == (1, f"qps-reporter: cannot write {log}: File too large\n")
-    content = log.read_bytes()
-    assert len(content) == 100_001
-    check_truth(truth, content[: content.rindex(b"\n") + 1])
 
 
 def test_a_truth_that_cannot_be_written_is_said(tmp_path: Path, capsys: Captured) -> None:

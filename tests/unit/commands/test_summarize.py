@@ -16,7 +16,6 @@ from qps_service.cli import main
 from qps_service.errors import EXIT_NOTHING
 from qps_service.files.whole import BLOCK, Block, Whole
 from qps_service.reporting.selection import Selection
-from qps_service.scanning.scanner import PURE_VARIABLE
 from qps_service.scanning.selecting import Wanted
 from tests.promised import Patches, Promise, promises
 
@@ -97,17 +96,6 @@ def test_a_table_is_the_default(log: Path, capsys: Captured) -> None:
     assert answer(capsys, log).splitlines()[1] == "GET     /help  200            3  100.0%     30"
 
 
-@pytest.mark.parametrize("pure", ["0", "1"])
-def test_rates_over_time(tmp_path: Path, capsys: Captured, monkeypatch: Monkey, pure: str) -> None:
-    monkeypatch.setenv(PURE_VARIABLE, pure)
-    (tmp_path / "log").write_bytes(TIMED)
-    text = answer(capsys, tmp_path / "log", "--format", "combined", "--by", "1m", "--output", "csv")
-    assert text.splitlines()[1:] == [
-        "2026-11-24T13:01:00Z,2,0.033,0,0,0,2,0,0",
-        "2026-11-24T13:02:00Z,1,0.017,0,0,0,1,0,0",
-    ]
-
-
 TOOK = '$remote_addr - $remote_user [$time_local] "$request" $status $bytes_sent "$agent" $request_time'
 LASTED = [(1, 200, 100), (1, 200, 260), (1, 500, 250), (2, 200, 251), (2, 101, 9000), (2, 404, None)]
 
@@ -124,9 +112,7 @@ def timed(tmp_path: Path) -> Path:
     return tmp_path / "timed"
 
 
-@pytest.mark.parametrize("pure", ["0", "1"])
-def test_how_long_requests_took(timed: Path, capsys: Captured, monkeypatch: Monkey, pure: str) -> None:
-    monkeypatch.setenv(PURE_VARIABLE, pure)
+def test_how_long_requests_took(timed: Path, capsys: Captured) -> None:
     text = answer(capsys, timed, "--format", TOOK, "--slower", "250ms", "--by", "1m")
     assert text.split("\n\n")[1::2] == [
         "route  class  measured    p50    p95    p99    max  > 250ms   share\n"

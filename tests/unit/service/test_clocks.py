@@ -25,7 +25,6 @@ YEAR = 365 * 86_400  # seconds
 STOP, START_AGAIN, END = 200, 230, 1000  # seconds
 # When the wall clock is set, and how far it is ahead from then on; seconds.
 JUMPS: Mapping[str, list[tuple[float, float]]] = {
-    "never": [],
     "ahead for one commit": [(29.5, YEAR), (30.2, 0)],
     "back for one commit": [(29.5, -YEAR), (30.2, 0)],
     "ahead for good": [(33, 3600)],

@@ -4,7 +4,7 @@ In simulated time, each promise with a broken twin of the loop.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,13 @@ from qps_service.files.kernel import Files, Seen
 from qps_service.following.follower import FollowState
 from qps_service.following.hints import Lost
 from qps_service.following.watcher import Watches
-from qps_service.notices.trouble import Trouble
-from qps_service.outputs.base import TakesReports
 from qps_service.service import pipeline
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
-from qps_service.values.reports import Overview, Report
 from tests.limits import Doubled
 from tests.promised import Patches, nothing, promises
 from tests.unit import daemons
-from tests.unit.daemons import LINE, SECOND, Service, World, served_by
+from tests.unit.daemons import LINE, SECOND, START, Service, World, served_by
 from tests.unit.service.test_answers import Asked
 
 LOGS = 20
@@ -170,35 +167,18 @@ def goes_on_with_its_work_between(tmp_path: Path) -> None:
     assert turns == names * (len(turns) // LOGS)
 
 
-class Moments(TakesReports):
-    """When reports come."""
-
-    name = "moments"
-
-    world: World
-
-    def __init__(self) -> None:
-        self.trouble = Trouble(lambda notice: None, "")
-        self.moments: list[float] = []  # seconds since the start
-
-    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
-        self.moments.append(self.world.seconds)
-
-
 def reports_in_time(tmp_path: Path) -> None:
     """However long a look at all logs takes: a window of a log ends with the last look at it, so that its
     rate is that of the writer, and one that was not looked at is in the next report."""
     for took in (0.3, 1.5):  # that is 6 s for all of them, and 30 s
         root = tmp_path / str(took)
         root.mkdir()
-        output = Moments()
-        farm = Farm(root, LongLooks(took, start=1, end=80), outputs=[output])
-        output.world = farm.service.world
+        farm = Farm(root, LongLooks(took, start=1, end=80))
         for second in range(1, 80):
             farm.write_at(second, *farm.logs)
         farm.service.run(100)
-        at = output.moments
-        assert [round(seconds) // 10 for seconds in at[:7]] == [1, 2, 3, 4, 5, 6, 7]
+        at = sorted({report.at - START // SECOND for report in farm.service.reports})
+        assert [seconds // 10 for seconds in at[:7]] == [1, 2, 3, 4, 5, 6, 7]
         assert all(seconds % 10 <= 1 + took for seconds in at[:7])
         for log in farm.logs:
             reports = [report for report in farm.service.reports if report.log == log.stem]

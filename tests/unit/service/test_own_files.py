@@ -241,16 +241,12 @@ test_apart, test_apart_twin = promises(
 @needs_root
 def test_another_mount(site: Path) -> None:
     """The same directory, bound to another place: only device and inode tell."""
-    subprocess.run(["mount", "--bind", site / "logs", site / "out"], check=True)
-    try:
-        is_refused(site, lambda site: f"{site}/out/access.log", LOG)
-    finally:
-        subprocess.run(["umount", site / "out"], check=True)
-    subprocess.run(["mount", "--bind", site / "state", site / "out"], check=True)
-    try:
-        is_refused(site, lambda site: f"{site}/out/ledger.db-wal", LEDGER)
-    finally:
-        subprocess.run(["umount", site / "out"], check=True)
+    for directory, name, what in (("logs", "access.log", LOG), ("state", "ledger.db-wal", LEDGER)):
+        subprocess.run(["mount", "--bind", site / directory, site / "out"], check=True)
+        try:
+            is_refused(site, lambda site, name=name: f"{site}/out/{name}", what)  # type: ignore[misc]
+        finally:
+            subprocess.run(["umount", site / "out"], check=True)
 
 
 def test_a_check_refuses(site: Path, capsys: pytest.CaptureFixture[str]) -> None:

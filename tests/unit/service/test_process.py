@@ -45,11 +45,11 @@ def check_signals_at_once(between: str, third: int) -> None:
     assert out == f"both [{INT:d}, {TERM:d}]\n"
 
 
+ENDS = ((TERM, INT), (INT, TERM), (TERM, TERM))
 test_promise, test_twin = promises(
-    Promise(check_signals, "", {"noted only": "install"}, first=int(TERM), second=int(INT), label="term int"),
-    Promise(check_signals, "", {"noted only": "install"}, first=int(INT), second=int(TERM), label="int term"),
-    Promise(
-        check_signals, "", {"noted only": "install"}, first=int(TERM), second=int(TERM), label="term term"
+    *(
+        Promise(check_signals, "", {"noted only": "install"}, first=int(first), second=int(second))
+        for first, second in ENDS
     ),
     Promise(check_signals_at_once, "", {"python's table": "python"}, third=int(TERM)),
 )
@@ -64,9 +64,8 @@ test_the_first_process_of_a_container, test_a_default_that_it_does_not_get = map
                 first=int(first),
                 second=int(second),
                 prefix=AS_PID_1,
-                label=f"{first.name} {second.name}",
             )
-            for first, second in ((TERM, TERM), (TERM, INT), (INT, TERM))
+            for first, second in ENDS
         )
     ),
 )

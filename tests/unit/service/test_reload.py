@@ -623,37 +623,6 @@ class EndsAnyway(Daemon):
         return now
 
 
-# --- --once
-
-
-def what_is_not_in_the_ledger_is_not_printed(tmp_path: Path, monkeypatch: Patch) -> None:
-    sick = Sick(monkeypatch)
-    text = toml(("access", tmp_path / "access.log"))
-
-    def once() -> tuple[int, list[int]]:
-        service = served(tmp_path, text)
-        status = service.daemon.run_once()
-        service.writer.close()
-        return status, [report.requests for report in service.reports]
-
-    (tmp_path / "access.log").write_bytes(LINE)
-    assert once() == (0, [0])
-    (tmp_path / "access.log").write_bytes(LINE * 4)
-    sick.fail(after=1)
-    assert once() == (1, [])
-    sick.heal()
-    assert once() == (0, [3])
-
-
-class PrintsAnyway(Daemon):
-    def run_once(self) -> int:
-        self._start()
-        self._pipelines.commit(self._clock.now(), report=True)
-        self._report(self._clock.now())
-        self._pipelines.close()
-        return 0
-
-
 # --- each with its twins
 
 # What systemd keeps stays there.
@@ -718,6 +687,5 @@ test_promise, test_twin = promises(
         a_stop_leaves_a_backlog: served_by(ReadsOn, ReadyWhileStopping),
         a_stop_reads_to_the_end_where_positions_are_not_kept: served_by(EndsAnyway),
         a_stop_reads_what_nobody_will_find: served_by(EndsAnyway),
-        what_is_not_in_the_ledger_is_not_printed: served_by(PrintsAnyway),
     }
 )
