@@ -20,7 +20,7 @@ from qps_service.service.pipeline import LogPipeline
 from qps_service.text.units import MILLISECOND
 from qps_service.values.reports import Overview
 from tests.limits import Doubled
-from tests.promised import promises
+from tests.promised import promises, twin
 from tests.unit.daemons import SECOND, START, Service, SlowFiles, served_by
 
 
@@ -209,11 +209,13 @@ class CommitsAfterwards(Daemon):
             commit(*arguments, **keywords)
 
 
-class SleepsOn(Daemon):
-    """Answers come with the tick."""
-
-    def _wait(self) -> None:
-        self._waker.wait((), self._looked + SECOND - self._clock.now())
+# Answers come with the tick.
+SleepsOn = twin(
+    Daemon,
+    "SleepsOn",
+    "_wait",
+    instead=lambda self: self._waker.wait((), self._looked + SECOND - self._clock.now()),
+)
 
 
 class IsNeverBehind(Daemon):

@@ -1,7 +1,6 @@
 """The loop in simulated time, each promise with a broken twin."""
 
 import random
-from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from qps_service.reporting.schedule import Schedule
 from qps_service.reporting.text import render_text
 from qps_service.service import daemon as daemon_module
 from qps_service.service.daemon import Daemon
-from qps_service.service.pipeline import LogPipeline
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, nothing, promises, twin
 from tests.unit import daemons
 from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, World, served_by
 
@@ -98,10 +96,7 @@ class EatsTheLastWindow(Daemon):
                 pipeline.close_window()
 
 
-class ReadyFirst(Daemon):
-    def _start(self) -> None:
-        self._supervisor.ready("almost")
-        super()._start()
+ReadyFirst = twin(Daemon, "ReadyFirst", "_start", first=lambda self: self._supervisor.ready("almost"))
 
 
 class Drifts(Daemon):
@@ -147,18 +142,13 @@ def hears_signals_until_its_last_commit(tmp_path: Path, close_after: int | None)
     assert not service.world.hears
 
 
-class DeafFromTheStop(Daemon):
-    """A second signal is to end a read that hangs."""
-
-    def _catch_up(self, pipelines: Sequence[LogPipeline]) -> int:
-        if self._stopping:
-            self._waker.hold_back()
-        return super()._catch_up(pipelines)
+# A second signal is to end a read that hangs.
+DeafFromTheStop = twin(
+    Daemon, "DeafFromTheStop", "_catch_up", first=lambda self: self._stopping and self._waker.hold_back()
+)
 
 
-class HearsToItsEnd(World):
-    def hold_back(self) -> None:
-        pass
+HearsToItsEnd = twin(World, "HearsToItsEnd", "hold_back", instead=nothing)
 
 
 class FedByATimer(Daemon):

@@ -19,7 +19,7 @@ from qps_service.service import pipeline
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
 from tests.limits import Doubled
-from tests.promised import Patches, nothing, promises
+from tests.promised import Patches, nothing, promises, twin
 from tests.unit import daemons
 from tests.unit.daemons import LINE, SECOND, START, Service, World, served_by
 from tests.unit.service.test_answers import Asked
@@ -232,19 +232,17 @@ class LooksAtAll(Daemon):
         return now
 
 
-class TakesAllHints(Daemon):
-    """No sign of life meanwhile."""
+# No sign of life meanwhile.
+TakesAllHints = twin(
+    Daemon,
+    "TakesAllHints",
+    "_is_hinted",
+    instead=lambda self: any(each.is_hinted() for each in self._pipelines.followed),
+)
 
-    def _is_hinted(self) -> bool:
-        return any(pipeline.is_hinted() for pipeline in self._pipelines.followed)
 
-
-class BeginsAnew(Daemon):
-    """Each look begins with the first log."""
-
-    def _look(self) -> int:
-        self._unread.clear()
-        return super()._look()
+# Each look begins with the first log.
+BeginsAnew = twin(Daemon, "BeginsAnew", "_look", first=lambda self: self._unread.clear())
 
 
 class EndsAllWindows(Daemon):
@@ -267,10 +265,12 @@ class WaitsForAll(Daemon):
         return now
 
 
-class AnswersAtTheEndOfATurn(Daemon):
-    def _answer(self, now: int) -> None:
-        self._is_whole = not self._unread
-        super()._answer(now)
+AnswersAtTheEndOfATurn = twin(
+    Daemon,
+    "AnswersAtTheEndOfATurn",
+    "_answer",
+    first=lambda self: vars(self).update(_is_whole=not self._unread),
+)
 
 
 class StopsWithTheTurn(Daemon):

@@ -23,7 +23,8 @@ from qps_service.service.patterns import Patterns, find, first_time
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, nothing, promises
+from tests.promised import Patches, Promise, nothing, promises, twin
+from tests.unit import daemons
 from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, read, requests_of, restored
 
 HOUR = 3600
@@ -586,19 +587,15 @@ def without_memory(self: Patterns, *given: Any, came_after: Any = Patterns.came_
     return came_after(self, *given)
 
 
-class Hasty(Patterns):
-    """Looks again before what it found is followed."""
-
-    def is_due(self, now: Any, followed: Any, due: Any = Patterns.is_due) -> bool:
-        self._is_chosen = False
-        return bool(due(self, now, followed))
-
-
 class Forgetful(Patterns):
     """Does not follow where names went."""
 
     def _note(self, hints: Any, followed: Any, note: Any = Patterns._note) -> None:
         note(self, [each for each in hints if not isinstance(each, Moved)], followed)
+
+
+# Looks again before what it found is followed.
+HASTY = twin(Patterns, "Hasty", "is_due", first=lambda self: vars(self).update(_is_chosen=False))
 
 
 def all_names(files: Files, directory: str) -> list[str]:
@@ -656,7 +653,7 @@ test_promise, test_twin = promises(
             Patches((patterns, "is_dated", lambda path: "/b" in path)),
         ],
         a_reload_may_bring_the_first_pattern: {
-            "looks by what was": Patches((Patterns, "is_due", Hasty.is_due)),
+            "looks by what was": Patches((daemons, "Patterns", HASTY)),
             "as at a start": Patches((Patterns, "settle", nothing)),
         },
         tables_of_their_own_stay: {

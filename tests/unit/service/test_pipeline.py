@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -138,11 +137,8 @@ def other_rules_are_for_what_is_read_from_then_on(begin: Begin) -> None:
     }
 
 
-class KeepsItsRules(LogPipeline):
-    """Routes stay as they were at the start."""
-
-    def reconfigure(self, config: LogConfig) -> None:
-        super().reconfigure(self.config)
+# Routes stay as they were at the start.
+KeepsItsRules = twin(LogPipeline, "KeepsItsRules", "reconfigure", instead=nothing)
 
 
 def the_rules_of_a_log_keep_to_their_time(begin: Begin) -> None:
@@ -164,12 +160,10 @@ def the_rules_of_a_log_keep_to_their_time(begin: Begin) -> None:
     assert asked == [b"/a", b"/a"]
 
 
-class TakesItsTime(LogPipeline):
-    """Other rules have no limit."""
-
-    def reconfigure(self, config: LogConfig) -> None:
-        self._limited = apply_all
-        super().reconfigure(config)
+# Other rules have no limit.
+TakesItsTime = twin(
+    LogPipeline, "TakesItsTime", "reconfigure", first=lambda self: vars(self).update(_limited=apply_all)
+)
 
 
 # --- what is said about rejected lines
@@ -196,12 +190,10 @@ def rejects_are_said_at_most_once_a_minute(begin: Begin) -> None:
     assert log.said() == []
 
 
-class SaysEach(LogPipeline):
-    """Nothing holds it back."""
-
-    def read(self, now: int) -> Iterator[None]:
-        self._rejects_said = Throttle(0)
-        yield from super().read(now)
+# Nothing holds it back.
+SaysEach = twin(
+    LogPipeline, "SaysEach", "read", first=lambda self: vars(self).update(_rejects_said=Throttle(0))
+)
 
 
 class Forgets(LogPipeline):
@@ -283,10 +275,9 @@ def check_mount_is_said(make: type[LogPipeline], tmp_path: Path) -> None:
         pipeline.close()
 
 
-class SaysItAgain(LogPipeline):
-    def _look_at_mount(self) -> None:
-        self._mount_is_said = False
-        super()._look_at_mount()
+SaysItAgain = twin(
+    LogPipeline, "SaysItAgain", "_look_at_mount", first=lambda self: vars(self).update(_mount_is_said=False)
+)
 
 
 class AsksAtEachLook(LogPipeline):
@@ -347,10 +338,9 @@ class EndsNow(LogPipeline):  # whenever it was read
         return super().entries(sequence, now, at)
 
 
-class ForgetsTheBeginning(LogPipeline):
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self._is_read = False
+ForgetsTheBeginning = twin(
+    LogPipeline, "ForgetsTheBeginning", "__init__", then=lambda self: vars(self).update(_is_read=False)
+)
 
 
 # --- what was there before the process ended

@@ -19,7 +19,7 @@ from qps_service.service import pipeline
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.values.positions import PIPES, Identity, Position
-from tests.promised import Patches, Promise, nothing, promises
+from tests.promised import Patches, Promise, nothing, promises, twin
 from tests.unit.daemons import LINE, Service, read
 
 FIELDS = b"#Fields: cs-method cs-uri-stem sc-status\n"
@@ -211,12 +211,8 @@ UNMARKED = Patches((Stream, "sweep", nothing))
 BLIND = Patches((LogPipeline, "_make_stream", LogPipeline._make_follower))
 
 
-class Forgetful(Stream):
-    """Begins anew with each process."""
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._sum = None
+# Begins anew with each process.
+Forgetful = twin(Stream, "Forgetful", "__init__", then=lambda self: vars(self).update(_sum=None))
 
 
 class KnowsNoColumns(Stream):

@@ -463,19 +463,16 @@ class KnowsTheOld(Pipelines):
         setattr(writer, "commit", first)  # noqa: B010 - mypy minds a method
 
 
-class ForgetsTheGone(Pipelines):
-    def _leave(self, *arguments: Any) -> None:
-        super()._leave(*arguments)
-        self._gone.clear()
+ForgetsTheGone = twin(Pipelines, "ForgetsTheGone", "_leave", then=lambda self: self._gone.clear())
 
 
-class GivesUp(Pipelines):
-    """What was not found at once is of the past."""
-
-    def commit(self, *arguments: Any, **keywords: Any) -> bool:
-        for pipeline in self.followed:
-            pipeline._expected.clear()
-        return super().commit(*arguments, **keywords)
+# What was not found at once is of the past.
+GivesUp = twin(
+    Pipelines,
+    "GivesUp",
+    "commit",
+    first=lambda self: [pipeline._expected.clear() for pipeline in self.followed],
+)
 
 
 # --- backlogs
@@ -570,12 +567,8 @@ def a_stop_reads_what_nobody_will_find(tmp_path: Path, monkeypatch: Patch) -> No
     assert counted(tmp_path, "access") == [BACKLOG + 1]
 
 
-class CatchesUp(Daemon):
-    """Nobody gets a report before all is read."""
-
-    def _apply(self, config: Any) -> None:
-        super()._apply(config)
-        self._catch_up(self._pipelines.followed)
+# Nobody gets a report before all is read.
+CatchesUp = twin(Daemon, "CatchesUp", "_apply", then=lambda self: self._catch_up(self._pipelines.followed))
 
 
 class BeginsAtOnce(Pipelines):
@@ -595,12 +588,10 @@ class NumbersEach(Pipelines):
         return super().commit(now, report=report)
 
 
-class ReadyWhileStopping(Daemon):
-    """What systemd is told after `stopping` ends the time that a long last read asks for."""
-
-    def _reload(self) -> None:
-        super()._reload()
-        self._supervisor.ready(self.status())
+# What systemd is told after `stopping` ends the time that a long last read asks for.
+ReadyWhileStopping = twin(
+    Daemon, "ReadyWhileStopping", "_reload", then=lambda self: self._supervisor.ready(self.status())
+)
 
 
 class ReadsOn(Daemon):
@@ -655,18 +646,9 @@ def logs_named_like_rotated_ones_are_left_alone(tmp_path: Path) -> None:
         assert counted(root, "one", "other") == [43, 53]
 
 
-class KnowsNoOthers(LogPlaces):
-    """Says of no file that it is another log."""
-
-    def others(self, path: str, logs: object) -> set[str]:
-        return set()
-
-
 test_promise, test_twin = promises(
     {
-        logs_named_like_rotated_ones_are_left_alone: {
-            "KnowsNoOthers": Patches((module, "LogPlaces", KnowsNoOthers))
-        },
+        logs_named_like_rotated_ones_are_left_alone: [Patches((LogPlaces, "others", lambda *_: set()))],
         a_log_may_move: served_by(LooksUpFirst),
         two_logs_may_swap: served_by(LooksUpFirst),
         the_ledger_knows_where_a_log_begins: served_by(TellsLater),

@@ -333,10 +333,7 @@ class EachLogHasItsOwn(RuleTime):
         return super().__call__(rules, route, max_route)
 
 
-class NoSign(RuleTime):
-    def __call__(self, rules: Any, route: bytes, max_route: int) -> bytes | None:
-        self._unsigned = 0
-        return super().__call__(rules, route, max_route)
+NoSign = twin(RuleTime, "NoSign", "__call__", first=lambda self: vars(self).update(_unsigned=0))
 
 
 test_promise, test_twin = promises(

@@ -49,12 +49,8 @@ def is_fed_at_half_of_the_timeout(supervisor: type[Supervisor]) -> None:
     assert systemd.moments("WATCHDOG=1")[-1] == 50 * SECOND
 
 
-class FeedsEachTime(Supervisor):
-    """A datagram for each block that is read."""
-
-    def alive(self, now: int) -> None:
-        self._fed_at = None
-        super().alive(now)
+# A datagram for each block that is read.
+FeedsEachTime = twin(Supervisor, "FeedsEachTime", "alive", first=lambda self: vars(self).update(_fed_at=None))
 
 
 class FeedsAtTheTimeout(Supervisor):
@@ -65,12 +61,10 @@ class FeedsAtTheTimeout(Supervisor):
             super().alive(now)
 
 
-class FeedsWithTheStatus(Supervisor):
-    """Feeds without progress."""
-
-    def status(self, text: str) -> None:
-        self._notify("WATCHDOG=1")
-        super().status(text)
+# Feeds without progress.
+FeedsWithTheStatus = twin(
+    Supervisor, "FeedsWithTheStatus", "status", first=lambda self: self._notify("WATCHDOG=1")
+)
 
 
 def may_sleep_until_feeding_is_due(supervisor: type[Supervisor]) -> None:
@@ -137,20 +131,16 @@ def gets_more_time_for_a_long_first_or_last_read(supervisor: type[Supervisor]) -
     assert [moment // SECOND for moment in systemd.moments(EXTEND)] == [0, 10, 20, 60, 70, 100, 110]
 
 
-class ExtendsOnlyOnce(Supervisor):
-    """A read longer than the extension is killed."""
-
-    def alive(self, now: int) -> None:
-        super().alive(now)
-        self._in_transition = False
+# A read longer than the extension is killed.
+ExtendsOnlyOnce = twin(
+    Supervisor, "ExtendsOnlyOnce", "alive", then=lambda self: vars(self).update(_in_transition=False)
+)
 
 
-class ExtendsForever(Supervisor):
-    """A service that is up asks for more time to start."""
-
-    def ready(self, status: str) -> None:
-        super().ready(status)
-        self._in_transition = True
+# A service that is up asks for more time to start.
+ExtendsForever = twin(
+    Supervisor, "ExtendsForever", "ready", then=lambda self: vars(self).update(_in_transition=True)
+)
 
 
 # --- the datagrams
