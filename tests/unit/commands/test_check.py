@@ -35,9 +35,45 @@ Test = TypeVar("Test", bound=Callable[..., None])
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another user")
 
 
+class Place:
+    """A directory that every user may enter, as pytest's own are not, with a good log."""
+
+    def __init__(self, root: Path, capsys: Captured) -> None:
+        self._root, self._capsys = root, capsys
+        self.log()
+
+    def __truediv__(self, name: str) -> Path:
+        return self._root / name
+
+    def __str__(self) -> str:
+        return str(self._root)
+
+    def log(self, text: bytes = GOOD, mode: int = 0o644, name: str = "access.log") -> Path:
+        path = self / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(text)
+        path.chmod(mode)
+        return path
+
+    def toml(self, text: str, name: str = "some.toml") -> None:
+        (self / name).write_text(text)
+
+    def checked(self, *words: str, status: int = 0) -> list[str]:
+        """All lines of an answer."""
+        assert main(["check", *words]) == status
+        captured = self._capsys.readouterr()
+        assert captured.err == ""
+        return captured.out.splitlines()
+
+    def looked(self, *words: str, status: int = 0) -> list[str]:
+        """Those about the logs."""
+        lines = self.checked(*words, status=status)
+        return lines[4 if lines[3].startswith("  ledger ") else 3 :]
+
+
 @pytest.fixture
-def place(monkeypatch: Monkey) -> Iterator[Path]:
-    """A directory that every user may enter, as pytest's own are not, with a good log; our own user looks."""
+def place(monkeypatch: Monkey, capsys: Captured) -> Iterator[Place]:
+    """Our own user looks."""
     path = Path(tempfile.mkdtemp(prefix="qps-check-"))
     path.chmod(0o755)
     monkeypatch.chdir(path)
@@ -49,13 +85,12 @@ def place(monkeypatch: Monkey) -> Iterator[Path]:
     (path / "proc").mkdir()
     for name in [each for each in os.environ if each.startswith(("QPS_REPORTER_", "STATE_DIRECTORY"))]:
         monkeypatch.delenv(name)
-    make_log(path / "access.log")
-    yield path
+    yield Place(path, capsys)
     shutil.rmtree(path)
 
 
 @pytest.fixture
-def nobody(place: Path, monkeypatch: Monkey) -> None:
+def nobody(place: Place, monkeypatch: Monkey) -> None:
     monkeypatch.setattr(own_user, "SERVICE_USER", OTHER_USER)
 
 
@@ -65,54 +100,36 @@ def as_nobody(test: Test) -> Test:
     return marked
 
 
-def make_log(path: Path, text: bytes = GOOD, mode: int = 0o644) -> Path:
-    path.write_bytes(text)
-    path.chmod(mode)
-    return path
-
-
 CHOSEN_GOOD = (
     "  chosen       default: 1 of 1 lines fit default",
     "  first line   parses as GET /a 200, 512 bytes",
 )
 
 
-def looked(capsys: Captured, *words: str) -> tuple[int, list[str]]:
-    """The exit status, and the lines about the logs."""
-    status = main(["check", *words])
-    captured = capsys.readouterr()
-    assert captured.err == ""
-    lines = captured.out.splitlines()
-    return status, lines[4 if lines[3].startswith("  ledger ") else 3 :]
-
-
 ME, GROUP = user_name(os.geteuid()), group_name(os.getegid())
 
 
-def test_all_is_well(place: Path, capsys: Captured) -> None:
-    assert main(["check", "access.log", "--interval", "90s", "--state", "state"]) == 0
-    assert capsys.readouterr().out == (
-        "configuration  no file\n"
-        "interval       90s\n"
-        f"state          {place}/state\n"
-        f"log            access: {place}/access.log\n"
-        "  format       auto\n"
-        f"  exists       yes: -rw-r--r-- {ME} {GROUP}, 25 bytes\n"
-        f"  readable     yes, by user {ME}\n"
-        "  chosen       default: 1 of 1 lines fit default\n"
-        "  first line   parses as GET /a 200, 512 bytes\n"
-    )
+def test_all_is_well(place: Place) -> None:
+    assert place.checked("access.log", "--interval", "90s", "--state", "state") == [
+        "configuration  no file",
+        "interval       90s",
+        f"state          {place}/state",
+        f"log            access: {place}/access.log",
+        "  format       auto",
+        f"  exists       yes: -rw-r--r-- {ME} {GROUP}, 25 bytes",
+        f"  readable     yes, by user {ME}",
+        *CHOSEN_GOOD,
+    ]
 
 
-def check_the_files_of_the_configuration(place: Path, capsys: Captured) -> None:
+def check_the_files_of_the_configuration(place: Place) -> None:
     """All that were read, in their order: by default those of the service."""
     main_file = place / "qps-reporter.toml"
     (place / "conf.d").mkdir()
     for path in (main_file, place / "conf.d" / "20.toml"):
         path.write_text("")
     (place / "conf.d" / "10.toml").write_text(f"[log.web]\npath = '{place}/access.log'\n")
-    assert main(["check"]) == 0
-    assert capsys.readouterr().out.splitlines()[:4] == [
+    assert place.checked()[:4] == [
         f"configuration  {main_file}",
         f"               {place}/conf.d/10.toml",
         f"               {place}/conf.d/20.toml",
@@ -120,14 +137,13 @@ def check_the_files_of_the_configuration(place: Path, capsys: Captured) -> None:
     ]
 
 
-def check_what_a_pattern_matches(place: Path, capsys: Captured) -> None:
+def check_what_a_pattern_matches(place: Place) -> None:
     """Each log, and what is left out and why; days in names are advised against."""
-    os.utime(make_log(place / "access-2.log"), (1 << 32, 1 << 32))
-    os.utime(make_log(place / "access-20261124.log"), (1, 1))
-    os.utime(make_log(place / "access-20261125.log"), (1, 1))
-    make_log(place / "access.log.gz")
-    assert main(["check", f"{place}/acc*.log*"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    os.utime(place.log(name="access-2.log"), (1 << 32, 1 << 32))
+    os.utime(place.log(name="access-20261124.log"), (1, 1))
+    os.utime(place.log(name="access-20261125.log"), (1, 1))
+    place.log(name="access.log.gz")
+    lines = place.checked(f"{place}/acc*.log*")
     old = f"it was last written to before the first line of {place}/access.log"
     assert lines[3:7] == [
         f"pattern        acc: {place}/acc*.log*",
@@ -141,55 +157,48 @@ def check_what_a_pattern_matches(place: Path, capsys: Captured) -> None:
         f"log            ess-2: {place}/access-2.log",
         f"log            ess: {place}/access.log",
     ]
-    assert main(["check", f"{place}/no*.log"]) == 1
-    assert capsys.readouterr().out.splitlines()[3:] == [
+    assert place.looked(f"{place}/no*.log", status=1) == [
         f"pattern        no: {place}/no*.log",
         "  logs         no file matches  <-- problem",
     ]
-    own = place / "own.toml"
-    own.write_text(f'[log.a]\npath = "{place}/access.log"\n[log.later]\npath = "{place}/*ess.log"\n')
-    assert main(["check", "--config", str(own)]) == 0
-    assert "  logs         0, beside 1 with tables of their own" in capsys.readouterr().out.splitlines()
-    assert main(["check", f"{place}/nowhere/*.log"]) == 1
-    assert f"{place}/nowhere: No such file or directory" in capsys.readouterr().out
+    place.toml(f'[log.a]\npath = "{place}/access.log"\n[log.later]\npath = "{place}/*ess.log"\n')
+    assert "  logs         0, beside 1 with tables of their own" in place.checked("--config", "some.toml")
+    nowhere = place.checked(f"{place}/nowhere/*.log", status=1)
+    assert f"{place}/nowhere: No such file or directory" in "\n".join(nowhere)
     (place / "access.log").unlink()
-    assert main(["check", f"{place}/access-2026*.log"]) == 0
-    assert f'path = "{place}/access-%Y%m%d.log"' in capsys.readouterr().out
+    assert f'path = "{place}/access-%Y%m%d.log"' in "\n".join(place.checked(f"{place}/access-2026*.log"))
 
 
-def check_what_dates_stand_for(place: Path, capsys: Captured) -> None:
+def check_what_dates_stand_for(place: Place) -> None:
     """The latest file by its name is looked at."""
     path = f"{place}/%Y%m%d/access.log"
-    assert main(["check", path]) == 1
-    assert capsys.readouterr().out.splitlines()[3:] == [
+    assert place.looked(path, status=1) == [
         f"log            access: {path}",
         "  format       auto",
         f"  dates        no file matches{PROBLEM}",
     ]
     for day in ("20261201", "20261130"):
-        (place / day).mkdir()
-        make_log(place / day / "access.log")
-        make_log(place / day / "access.log.gz")
-    assert main(["check", path]) == 0
-    lines = capsys.readouterr().out.splitlines()[5:]
+        place.log(name=f"{day}/access.log")
+        place.log(name=f"{day}/access.log.gz")
+    lines = place.looked(path)[2:]
     assert lines[0] == f"  dates        2 files; the latest is {place}/20261201/access.log"
     assert lines[-1] == "  first line   parses as GET /a 200, 512 bytes"
-    assert main(["check", f"{place}/nowhere/%Y.log"]) == 1
-    assert f"  dates        {place}/nowhere: No such file or directory{PROBLEM}" in capsys.readouterr().out
+    why = f"{place}/nowhere: No such file or directory{PROBLEM}"
+    assert f"  dates        {why}" in place.looked(f"{place}/nowhere/%Y.log", status=1)
 
 
 PROBLEM = "  <-- problem"
 
 
-def test_the_first_lines_route_is_the_logs_own(place: Path, capsys: Captured) -> None:
-    make_log(place / "access.log", GOOD.replace(b"/a?q", b"/user/17/b?q"))
-    (place / "some.toml").write_text(
+def test_the_first_lines_route_is_the_logs_own(place: Place) -> None:
+    place.log(GOOD.replace(b"/a?q", b"/user/17/b?q"))
+    place.toml(
         "[log.web]\npath = 'access.log'\ncollapse = ['numeric']\n"
         "[[log.web.route]]\nmatch = '^/user/:id/(.)'\nname = '/user/\\1'\n"
         "[[log.web.route]]\nmatch = 'x'\nname = 'y'\n"
     )
-    status, lines = looked(capsys, "--config", "some.toml")
-    assert (status, lines[2], lines[4]) == (0, "  rule 1       ^/user/:id/(.)", "  rule 2       x")
+    lines = place.looked("--config", "some.toml")
+    assert (lines[2], lines[4]) == ("  rule 1       ^/user/:id/(.)", "  rule 2       x")
     assert lines[-1] == "  first line   parses as GET /user/b 200, 512 bytes"
 
 
@@ -203,29 +212,26 @@ RULES = {  # what is said of them
 }
 
 
-def check_rules(place: Path, capsys: Captured) -> None:
+def check_rules(place: Place) -> None:
     """Each with the time that it takes on a bad route, and with what makes it slow; which is no problem."""
-    make_log(place / "access.log")
     rules = "".join(f"[[log.web.route]]\nmatch = '{match}'\nname = '/x'\n" for match in RULES)
-    (place / "some.toml").write_text(f"[log.web]\npath = 'access.log'\n{rules}")
-    status, lines = looked(capsys, "--config", "some.toml")
+    place.toml(f"[log.web]\npath = 'access.log'\n{rules}")
+    lines = place.looked("--config", "some.toml")
     said = [
         line
         for number, (match, texts) in enumerate(RULES.items(), start=1)
         for line in (f"  rule {number}       {re.escape(match)}", *(f" {{15}}{text}" for text in texts))
     ]
-    assert status == 0
     for line, expected in zip(lines[2 : 2 + len(said)], said, strict=True):
         assert re.fullmatch(expected, line), line
 
 
-def check_a_slow_first_line(place: Path, capsys: Captured) -> None:
-    make_log(place / "access.log", GOOD.replace(b"/a?q", b"/" * 200))
-    (place / "some.toml").write_text(
-        "[log.web]\npath = 'access.log'\n[[log.web.route]]\nmatch = '(.*)/(.*)/(.*)\\.php$'\nname = '/x'\n"
-    )
-    status, lines = looked(capsys, "--config", "some.toml")
-    assert (status, lines[-1]) == (0, "  first line   parses as GET other 200, 512 bytes")
+def check_a_slow_first_line(place: Place) -> None:
+    place.log(GOOD.replace(b"/a?q", b"/" * 200))
+    rule = "[[log.web.route]]\nmatch = '(.*)/(.*)/(.*)\\.php$'\nname = '/x'\n"
+    place.toml(f"[log.web]\npath = 'access.log'\n{rule}")
+    lines = place.looked("--config", "some.toml")
+    assert lines[-1] == "  first line   parses as GET other 200, 512 bytes"
 
 
 test_rules, test_rules_without_a_word_are_caught = promises(
@@ -258,17 +264,16 @@ def unmount(path: Path) -> None:
     subprocess.run(["umount", "-l", path], check=True)
 
 
-def check_mount(place: Path, capsys: Captured) -> None:
+def check_mount(place: Place) -> None:
     """A log that is a mount of its own, and one that is a link to such a file, are a problem; one in a
     directory that is mounted, or that was mounted onto itself, is none."""
     outside, inside = place / "out\tside", place / "in side"
     for directory in (outside, inside):
-        directory.mkdir()
-        make_log(directory / "access.log")
-    alone = make_log(inside / "a \\040 log")
+        place.log(name=f"{directory.name}/access.log")
+    alone = place.log(name="in side/a \\040 log")
     (place / "link").symlink_to(inside / "second")
     (inside / "second").symlink_to(alone)
-    itself = make_log(inside / "itself")
+    itself = place.log(name="in side/itself")
     with ExitStack() as mounts:
         for source, target in [(outside / "access.log", alone), (itself, itself), (outside, outside)]:
             subprocess.run(["mount", "--bind", source, target], check=True)
@@ -280,8 +285,7 @@ def check_mount(place: Path, capsys: Captured) -> None:
             (outside / "access.log", False),
             (itself, False),
         ]:
-            status, lines = looked(capsys, str(log))
-            assert (status, MOUNT in lines, str(log)) == (int(is_alone), is_alone, str(log))
+            assert (MOUNT in place.looked(str(log), status=int(is_alone))) == is_alone, log
 
 
 def without_links(self: Files, path: str) -> str:
@@ -368,25 +372,20 @@ FOUND_OUT: list[tuple[str, bytes, list[str]]] = [
 
 
 @pytest.mark.parametrize(("name", "text", "said"), FOUND_OUT)
-def test_what_is_found_out_of_lines(
-    place: Path, capsys: Captured, name: str, text: bytes, said: list[str]
-) -> None:
-    make_log(place / "access.log", text)
-    status, lines = looked(capsys, "access.log", "--format", name)
-    assert (status, lines[4:]) == (int(PROBLEM in "".join(lines)), said)
+def test_what_is_found_out_of_lines(place: Place, name: str, text: bytes, said: list[str]) -> None:
+    place.log(text)
+    assert place.looked("access.log", "--format", name, status=int(PROBLEM in "".join(said)))[4:] == said
 
 
-def test_a_pasted_format_is_shown_on_one_line(place: Path, capsys: Captured) -> None:
-    make_log(place / "access.log", b"/a 200\n")
-    status, lines = looked(capsys, "access.log", "--format", "log_format x\n  '$uri '\n  '$status';\n")
-    assert status == 0
+def test_a_pasted_format_is_shown_on_one_line(place: Place) -> None:
+    place.log(b"/a 200\n")
+    lines = place.looked("access.log", "--format", "log_format x\n  '$uri '\n  '$status';\n")
     assert lines[1] == "  format       log_format x '$uri ' '$status';"
 
 
-def test_a_list_of_formats(place: Path, capsys: Captured) -> None:
-    make_log(place / "access.log", COMMON * 3 + b'{"uri":"/b","status":404}\n?\n')
-    status, lines = looked(capsys, "access.log", "--format", "common", "--format", "json")
-    assert status == 0
+def test_a_list_of_formats(place: Place) -> None:
+    place.log(COMMON * 3 + b'{"uri":"/b","status":404}\n?\n')
+    lines = place.looked("access.log", "--format", "common", "--format", "json")
     assert lines[1:3] == ["  format       common", "  or           json"]
     assert lines[5:] == [
         "  lines        3 of 5 are read by common",
@@ -395,48 +394,44 @@ def test_a_list_of_formats(place: Path, capsys: Captured) -> None:
     ]
 
 
-def test_a_log_that_is_missing(place: Path, capsys: Captured) -> None:
-    (place / "access.log").unlink()
-    status, lines = looked(capsys, "access.log")
-    assert lines[:2] == [f"log            access: {place}/access.log", "  format       auto"]
-    assert (status, lines[2:]) == (1, [f"  exists       no: No such file or directory{PROBLEM}"])
-
-
 def _bind(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
 
 
-@pytest.mark.parametrize(("make", "letter"), [(os.mkdir, "d"), (_bind, "s")])
-def test_a_log_that_is_no_file(
-    place: Path, capsys: Captured, make: Callable[[str], None], letter: str
-) -> None:
+NO_FILE = "yes, but it is not a regular file "
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda _: None, "no: No such file or directory"),
+        (os.mkdir, f"{NO_FILE}(drwxr-xr-x)"),
+        (_bind, f"{NO_FILE}(srwxr-xr-x)"),
+    ],
+)
+def test_a_log_that_is_missing_or_no_file(place: Place, make: Callable[[str], object], said: str) -> None:
     (place / "access.log").unlink()
+    before = os.umask(0o022)
     make("access.log")
-    (place / "access.log").chmod(0o755)
-    status, lines = looked(capsys, "access.log")
-    assert status == 1
-    assert lines[2].startswith(f"  exists       yes, but it is not a regular file ({letter}rwxr-xr-x)")
-    assert lines[2].endswith(PROBLEM)
+    os.umask(before)
+    lines = place.looked("access.log", status=1)
+    assert lines[:2] == [f"log            access: {place}/access.log", "  format       auto"]
+    assert re.fullmatch(f"  exists       {re.escape(said)}.*{PROBLEM}", lines[2])
     assert len(lines) == 3
 
 
-def check_a_pipe(place: Path, capsys: Captured) -> None:
+def check_a_pipe(place: Place) -> None:
     """It is named, and neither read nor opened: its writer would end with us, or what it wrote with it."""
     (place / "access.log").unlink()
     os.mkfifo("access.log", 0o640)
-    assert looked(capsys, "access.log") == (
-        0,
-        [
-            f"log            access: {place}/access.log",
-            "  format       auto",
-            f"  exists       yes, a pipe: prw-r----- {ME} {GROUP}",
-            f"  readable     yes, by user {ME}",
-        ],
-    )
+    assert place.looked("access.log")[2:] == [
+        f"  exists       yes, a pipe: prw-r----- {ME} {GROUP}",
+        f"  readable     yes, by user {ME}",
+    ]
 
 
-def check_what_was_given(place: Path, capsys: Captured) -> None:
+def check_what_was_given(place: Place) -> None:
     """Of a pipe without a name nothing is read; a terminal is named, since somebody has to type."""
     reading, writing = os.pipe()
     os.write(writing, GOOD)
@@ -444,9 +439,7 @@ def check_what_was_given(place: Path, capsys: Captured) -> None:
     given = {reading: "a pipe: the run ends with it", os.open("access.log", os.O_RDONLY): "a file, which is "}
     given[terminal] = "a terminal: reads what is typed there, up to Ctrl-D"
     for number, said in given.items():
-        status, lines = looked(capsys, f"/dev/fd/{number}")
-        assert status == 0
-        assert lines[2].startswith(f"  exists       yes, {said}")
+        assert place.looked(f"/dev/fd/{number}")[2].startswith(f"  exists       yes, {said}")
     assert os.read(reading, 1024) == GOOD
     for number in (*given, writing, leader):
         os.close(number)
@@ -457,24 +450,20 @@ NOTHING_GIVEN = {"nothing given": Patches((check, "inherited", lambda path: None
 test_pipes, test_pipes_twin = promises({check_a_pipe: NO_PIPES, check_what_was_given: NOTHING_GIVEN})
 
 
-def test_one_bad_log_of_several_is_a_problem(place: Path, capsys: Captured) -> None:
-    make_log(place / "good.log")
-    (place / "two.toml").write_text("[log.bad]\npath = 'bad.log'\n[log.good]\npath = 'good.log'\n")
-    status, lines = looked(capsys, "--config", "two.toml")
-    assert status == 1
+def test_one_bad_log_of_several_is_a_problem(place: Place) -> None:
+    place.toml("[log.bad]\npath = 'bad.log'\n[log.good]\npath = 'access.log'\n")
+    lines = place.looked("--config", "some.toml", status=1)
     assert "rows           48000 of all logs, of which each has 12000 for itself, and up to 24000" in lines
     assert [line.endswith(PROBLEM) for line in lines] == [False, False, False, True] + [False] * 6
 
 
-def test_a_path_that_is_no_text(place: Path, capsys: Captured) -> None:
-    make_log(place / os.fsdecode(b"\xff\x1b.log"))
-    status, lines = looked(capsys, os.fsdecode(b"\xff\x1b.log"))
-    assert status == 0
-    assert lines[0].endswith(r"/\xff\x1b.log")
+def test_a_path_that_is_no_text(place: Place) -> None:
+    path = place.log(name=os.fsdecode(b"\xff\x1b.log"))
+    assert place.looked(str(path))[0].endswith(r"/\xff\x1b.log")
 
 
-def test_a_bad_configuration_is_1_and_a_bad_command_line_2(place: Path, capsys: Captured) -> None:
-    (place / "bad.toml").write_text("interval = 0\n")
+def test_a_bad_configuration_is_1_and_a_bad_command_line_2(place: Place, capsys: Captured) -> None:
+    place.toml("interval = 0\n", "bad.toml")
     assert main(["check", "--config", "bad.toml"]) == 1
     assert capsys.readouterr() == ("", "qps-reporter: bad.toml: interval: expected from 100ms to 1d, got 0\n")
     assert main(["check"]) == 2
@@ -485,16 +474,13 @@ def test_a_bad_configuration_is_1_and_a_bad_command_line_2(place: Path, capsys: 
 # --- as the service's user
 
 
-def check_rights(
-    place: Path, capsys: Captured, nobody: None, modes: tuple[int, int], said: list[str]
-) -> None:
+def check_rights(place: Place, nobody: None, modes: tuple[int, int], said: list[str]) -> None:
     """What root can read, or enter, and the service's user can't is a problem. `modes`: of the directory and
     of the log."""
-    (place / "logs").mkdir()
-    make_log(place / "logs" / "access.log", mode=modes[1])
+    place.log(name="logs/access.log", mode=modes[1])
     (place / "logs").chmod(modes[0])
-    status, lines = looked(capsys, "logs/access.log")
-    assert (status, lines[-len(said) :]) == (int(PROBLEM in said[-1]), said)
+    lines = place.looked("logs/access.log", status=int(PROBLEM in said[-1]))
+    assert lines[-len(said) :] == said
     assert os.geteuid() == 0
 
 
@@ -527,38 +513,29 @@ CHANNELS = {"ganglia": ('gmond_conf = "gmond.conf"', "to the udp_send_channels o
 
 
 @pytest.mark.parametrize("outputs", [OUTPUTS, CHANNELS], ids=["all", "gmond's channels"])
-def test_it_says_where_each_output_leads(
-    place: Path, capsys: Captured, outputs: dict[str, tuple[str, str]]
-) -> None:
-    (place / "file.toml").write_text(
-        "".join(f"[output.{name}]\n{each[0]}\n" for name, each in outputs.items())
-    )
+def test_it_says_where_each_output_leads(place: Place, outputs: dict[str, tuple[str, str]]) -> None:
+    place.toml("".join(f"[output.{name}]\n{each[0]}\n" for name, each in outputs.items()))
     (place / "collector").mkdir()
-    assert main(["check", "access.log", "--config", "file.toml"]) == 0
-    lines = capsys.readouterr().out.splitlines()[3:]
+    lines = place.looked("access.log", "--config", "some.toml")
     leading = [f"output         {name}: {where.format(place=place)}" for name, (_, where) in outputs.items()]
     assert lines[: len(outputs)] == leading
     assert lines[len(outputs)].startswith("log ")
 
 
-def a_place_that_holds_no_file_is_a_problem(
-    place: Path, capsys: Captured, lay: Callable[[Path], object], mode: str
-) -> None:
+def a_place_that_holds_no_file_is_a_problem(place: Place, lay: Callable[[Path], object], mode: str) -> None:
     """Though the service would count all the same."""
-    (place / "file.toml").write_text('[output.json]\npath = "reports"\n')
+    place.toml('[output.json]\npath = "reports"\n')
     lay(place / "reports")
-    assert main(["check", "access.log", "--config", "file.toml"]) == 1
     said = f"output         json: {place}/reports: it is not a regular file ({mode}){PROBLEM}"
-    assert said in capsys.readouterr().out.splitlines()
+    assert said in place.looked("access.log", "--config", "some.toml", status=1)
 
 
-def a_state_directory_of_another_user_is_a_problem(place: Path, capsys: Captured) -> None:
+def a_state_directory_of_another_user_is_a_problem(place: Place) -> None:
     """The service's user would not keep a ledger there."""
     (place / "state").mkdir()
     os.chown(place / "state", 4711, -1)
-    assert main(["check", "access.log", "--state", "state"]) == 1
     said = f"state          {place}/state: it belongs to 4711, expected root{PROBLEM}"
-    assert said in capsys.readouterr().out.splitlines()
+    assert said in place.checked("access.log", "--state", "state", status=1)
 
 
 test_no_file, test_no_file_twin = promises(
@@ -590,37 +567,42 @@ test_foreign_state, test_foreign_state_twin = map(
 
 
 @as_nobody
-def test_an_output_that_the_sandbox_hides_is_told(place: Path, capsys: Captured, monkeypatch: Monkey) -> None:
+def test_what_the_units_sandbox_hides_is_told(place: Place, monkeypatch: Monkey) -> None:
+    """Of each output and each log."""
+    place.log(name="hidden/access.log")
     for name in ("hidden", "other", "var"):
-        (place / name).mkdir()
+        (place / name).mkdir(exist_ok=True)
         (place / name).chmod(0o777)
-    (place / "file.toml").write_text(
-        '[output.json]\npath = "hidden/a"\n[output.textfile]\npath = "other/b.prom"\n'
-    )
+    outputs = '[output.json]\npath = "hidden/a"\n[output.textfile]\npath = "other/b.prom"\n'
+    place.toml(f'{outputs}[log.a]\npath = "hidden/access.log"\n[log.b]\npath = "access.log"\n')
     monkeypatch.setattr(own_user, "HIDDEN", {f"{place}/hidden": "ProtectHome="})
-    assert main(["check", "access.log", "--config", "file.toml"]) == 0
     hidden = "hidden is hidden from the service by ProtectHome= of its unit, unless a drop-in says otherwise"
     protected = "the service can write below its state directory alone, by ProtectSystem= of its unit, unless"
-    assert capsys.readouterr().out.splitlines()[4:8] == [
+    lines = [
+        each for each in place.checked("--config", "some.toml") if each[:6] in ("output", "  sand", "log   ")
+    ]
+    assert lines == [
         f"output         json: {place}/hidden/a",
         f"  sandbox      {place}/{hidden}",
         f"output         textfile: {place}/other/b.prom",
         f"  sandbox      {protected} a drop-in has ReadWritePaths= or LogsDirectory=",
+        f"log            a: {place}/hidden/access.log",
+        f"  sandbox      {place}/{hidden}",
+        f"log            b: {place}/access.log",
     ]
 
 
-def the_ledger_is_named(place: Path, capsys: Captured, monkeypatch: Monkey, source: str, state: str) -> None:
+def the_ledger_is_named(place: Place, monkeypatch: Monkey, source: str, state: str) -> None:
     """That of the unit, or of the instance whose configuration it is; what is given wins."""
     monkeypatch.setattr(check, "DEFAULT_FILE", str(place / "etc" / "qps-reporter.toml"))
     (place / "etc").mkdir()
-    (place / source).write_text(f"[log.a]\npath = '{place}/access.log'\n")
+    place.toml(f"[log.a]\npath = '{place}/access.log'\n", source)
     for made in (False, True):
         if made:
             (place / state).mkdir(parents=True)
             (place / state / "ledger.db").write_bytes(b"x" * 17)
         given = ["--state", str(place / state)] if state == "given" else []
-        assert main(["check", "--config", str(place / source), *given]) == 0
-        lines = capsys.readouterr().out.splitlines()[2:4]
+        lines = place.checked("--config", str(place / source), *given)[2:4]
         whence = "" if given else ", which systemd gives the service"
         how = "17 bytes" if made else "none yet; the first start makes it"
         assert lines == [
@@ -629,16 +611,15 @@ def the_ledger_is_named(place: Path, capsys: Captured, monkeypatch: Monkey, sour
 
 
 def outputs_files_are_tried(
-    place: Path, capsys: Captured, text: str, lay: Callable[[Path], object], problem: str | None
+    place: Place, text: str, lay: Callable[[Path], object], problem: str | None
 ) -> None:
     """As the service's user, whose rights root has not."""
     (place / "out").mkdir()
     lay(place / "out")
-    name = text.partition(":")[0]
-    path = text.partition(":")[2]
-    (place / "file.toml").write_text(f'[output.{name}]\npath = "{path}"\n')
-    assert main(["check", "access.log", "--config", "file.toml"]) == int(problem is not None)
-    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("output ")]
+    name, _, path = text.partition(":")
+    place.toml(f'[output.{name}]\npath = "{path}"\n')
+    lines = place.checked("access.log", "--config", "some.toml", status=int(problem is not None))
+    [line] = [line for line in lines if line.startswith("output ")]
     said = f": {problem.format(place=place)}{PROBLEM}" if problem else ""
     assert line == f"output         {name}: {place}/{path}{said}"
 
@@ -661,9 +642,7 @@ TRIED: tuple[tuple[str, Callable[[Path], object], str | None], ...] = (
 )
 
 
-def others_are_told(
-    place: Path, capsys: Captured, runs: tuple[tuple[str, str], ...], told: list[str]
-) -> None:
+def others_are_told(place: Place, runs: tuple[tuple[str, str], ...], told: list[str]) -> None:
     """Processes of `run` that have the log open, but for the service itself."""
     for number, (command, group) in enumerate(runs, start=7):
         process = place / "proc" / str(number)
@@ -672,9 +651,8 @@ def others_are_told(
         (process / "cgroup").write_text(f"0::/{group}\n")
         (process / "fd" / "3").symlink_to(place / ("other.log" if "other" in command else "access.log"))
     (place / "proc" / "self").mkdir()
-    status, lines = looked(capsys, "access.log")
     said = "  followed     warning: by {}, too: the journal has the reports of both"
-    assert (status, lines[6:]) == (0, [said.format(each) for each in told])
+    assert place.looked("access.log")[6:] == [said.format(each) for each in told]
 
 
 UNIT, HAND = "system.slice/qps-reporter.service", "user.slice/session-1.scope"
@@ -732,27 +710,12 @@ test_tried, test_tried_twin = map(
 
 
 @as_nobody
-@pytest.mark.parametrize("hidden", [True, False])
-def test_root_is_told_what_the_units_sandbox_hides(
-    place: Path, capsys: Captured, monkeypatch: Monkey, hidden: bool
-) -> None:
-    hiding = str(place) if hidden else f"{place}-other"
-    monkeypatch.setattr(own_user, "HIDDEN", {hiding: "ProtectHome="})
-    status, lines = looked(capsys, "access.log")
-    told = [line for line in lines if "sandbox" in line]
-    assert status == 0
-    assert told == [line for line in told if f"{place} is hidden from the service by ProtectHome=" in line]
-    assert len(told) == hidden
-
-
-@as_nobody
 @pytest.mark.parametrize("mode", [0o600, 0o644])
-def test_a_configuration_that_the_services_user_cannot_read(place: Path, capsys: Captured, mode: int) -> None:
-    make_log(place / "some.toml", b"[log.a]\npath = 'access.log'\n", mode)
-    status = main(["check", "--config", "some.toml"])
-    first, *_ = capsys.readouterr().out.splitlines()
+def test_a_configuration_that_the_services_user_cannot_read(place: Place, mode: int) -> None:
+    place.log(b"[log.a]\npath = 'access.log'\n", mode, "some.toml")
+    first, *_ = place.checked("--config", "some.toml", status=int(mode == 0o600))
     problem = f": Permission denied for user {OTHER_USER}{PROBLEM}" if mode == 0o600 else ""
-    assert (status, first) == (int(mode == 0o600), f"configuration  some.toml{problem}")
+    assert first == f"configuration  some.toml{problem}"
 
 
 @pytest.mark.parametrize("directory", ["/home", "/root", "/run/user", "/tmp", "/var/tmp"])
@@ -765,8 +728,8 @@ def test_the_unit_hides_what_check_says(directory: str) -> None:
     ("text", "status"),
     [("[log.a]\npath = 'missing.log'\n", 0), ("[log.a]\npath = 'missing.log'\nformat = '$'\n", 1), ("", 0)],
 )
-def test_config_only_does_not_look_at_logs(place: Path, capsys: Captured, text: str, status: int) -> None:
-    (place / "some.toml").write_text(text)
+def test_config_only_does_not_look_at_logs(place: Place, capsys: Captured, text: str, status: int) -> None:
+    place.toml(text)
     assert main(["check", "--config", "some.toml", "--config-only"]) == status
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -775,37 +738,30 @@ def test_config_only_does_not_look_at_logs(place: Path, capsys: Captured, text: 
 
 
 @as_nobody
-def test_the_units_group_counts_and_roots_groups_do_not(
-    place: Path, capsys: Captured, monkeypatch: Monkey
-) -> None:
+def test_the_units_group_counts_and_roots_groups_do_not(place: Place, monkeypatch: Monkey) -> None:
     group = grp.getgrgid(1)  # any that `nobody` is not in
-    make_log(place / "access.log", mode=0o640)
+    place.log(mode=0o640)
     os.chown(place / "access.log", 0, group.gr_gid)
     monkeypatch.setattr(own_user, "LOG_GROUP", group.gr_name)
-    assert looked(capsys, "access.log")[0] == 0
+    place.looked("access.log")
     monkeypatch.setattr(own_user, "LOG_GROUP", "no-such-group")
     ours = os.getgroups()
     os.setgroups([*ours, group.gr_gid])
     try:
-        assert looked(capsys, "access.log")[0] == 1
+        place.looked("access.log", status=1)
     finally:
         os.setgroups(ours)
 
 
 @as_nobody
 @pytest.mark.parametrize("what", ["setgroups", "setgid", "setuid"])
-def test_rights_that_cannot_be_given_up_are_not_used(
-    place: Path, capsys: Captured, monkeypatch: Monkey, what: str
-) -> None:
+def test_rights_that_cannot_be_given_up_are_not_used(place: Place, monkeypatch: Monkey, what: str) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, what, refuse)
-    lines = [
-        f"log            access: {place}/access.log",
-        f"  look         could not be taken as user {OTHER_USER}{PROBLEM}",
-    ]
-    assert looked(capsys, "access.log") == (1, lines)
+    said = f"  look         could not be taken as user {OTHER_USER}{PROBLEM}"
+    assert place.looked("access.log", status=1)[1:] == [said]
 
 
 def test_who_is_not_root_looks_as_himself(monkeypatch: Monkey) -> None:
