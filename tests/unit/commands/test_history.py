@@ -89,17 +89,12 @@ def check_one_question(place: Path, capsys: Captured) -> None:
     assert sorts == ["p50", "p95", "p99"]
     assert "history begins at 2026-11-28 11:57:45\n" in called(capsys, *compared, "rate")
     assert "history begins" not in called(capsys, *where)
-    long = ledger_with_durations(place / "told")
-    assert "no durations" not in called(capsys, *where[:2], str(long), "--sort", "p95")
-
-
-def ledger_with_durations(place: Path) -> Path:
-    place.mkdir()
-    ledger = opened(place / "ledger.db")
+    (place / "told").mkdir()
+    ledger = opened(place / "told" / "ledger.db")
     told = entry(range(5), started=0, ended=10 * SECOND)._replace(latencies=latencies_of(range(5)))
     ledger.commit([told._replace(at=NOON - 5 * SECOND)], sequence=1)
     ledger.close()
-    return place
+    assert "no durations" not in called(capsys, *where[:2], str(place / "told"), "--sort", "p95")
 
 
 def check_nothing(place: Path, capsys: Captured) -> None:

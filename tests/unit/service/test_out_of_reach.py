@@ -314,9 +314,9 @@ CASES: dict[str, tuple[Callable[[Machine], object], list[Told], dict[str, Patche
         [(130, 4, 5.0), (140, 10, 10.0)],
         {"never": NEVER, "window": SAME_WINDOW, "new": NEW_ONES},
     ),
-    "mounted late after one report": (mounted(112.7, 114, 120), [(120, 6, 7.0)], {"never": NEVER}),
+    "mounted late after one report": (mounted(112.7, 114, 120), [(120, 6, 7.0)], {}),
     # The look that finds it is a report's: that window has no length left, and the next is whole.
-    "mounted at the end of a window": (mounted(129.9, 132, 140), [(140, 8, 10.0)], {"never": NEVER}),
+    "mounted at the end of a window": (mounted(129.9, 132, 140), [(140, 8, 10.0)], {}),
     # What comes after the window without length was missed by none.
     "written right after that": (mounted(129.9, 130, 140), [(140, 10, 10.0)], {"empty": EMPTY}),
     "unmounted while running": (
@@ -324,24 +324,20 @@ CASES: dict[str, tuple[Callable[[Machine], object], list[Told], dict[str, Patche
         [(110, 5, 90.0), (130, 2, 2.0)],
         {"never": NEVER, "window": SAME_WINDOW},
     ),
-    "rotated meanwhile": (rotated_meanwhile, [(130, 4, 5.0)], {"never": NEVER, "new": NEW_ONES}),
-    "many rotations meanwhile": (many_rotations_meanwhile, [(130, 4, 5.0)], {"never": NEVER}),
+    "rotated meanwhile": (rotated_meanwhile, [(130, 4, 5.0)], {"new": NEW_ONES}),
+    "many rotations meanwhile": (many_rotations_meanwhile, [(130, 4, 5.0)], {}),
     # The file is open all the time, and reading it fails.
     "unreadable disk": (
         lambda machine: machine.refuse("read_fails", errno.EIO),
         [(130, 2, 2.0)],
         {"never": NEVER, "window": SAME_WINDOW},
     ),
-    "stale handle": (stale_handle, [(110, 5, 90.0), (130, 2, 2.0)], {"never": NEVER}),
-    "unreadable new log": (unreadable_new_log, [(130, 2, 2.0)], {"never": NEVER, "new": NEW_ONES}),
-    "unknown on a late volume": (unknown(104.7), [(110, 4, 5.0)], {"never": NEVER, "new": NEW_ONES}),
-    "unknown on a later volume": (unknown(134.7), [(140, 4, 5.0)], {"never": NEVER, "new": NEW_ONES}),
+    "stale handle": (stale_handle, [(110, 5, 90.0), (130, 2, 2.0)], {}),
+    "unreadable new log": (unreadable_new_log, [(130, 2, 2.0)], {"new": NEW_ONES}),
+    "unknown on a late volume": (unknown(104.7), [(110, 4, 5.0)], {"new": NEW_ONES}),
+    "unknown on a later volume": (unknown(134.7), [(140, 4, 5.0)], {"new": NEW_ONES}),
     # Read in many parts; what comes meanwhile belongs to it.
-    "large backlog": (
-        mounted(124.7, 126, 130, lines=20 * OLD),
-        [(130, 4, 5.0)],
-        {"never": NEVER, "parts": PARTS},
-    ),
+    "large backlog": (mounted(124.7, 126, 130, lines=20 * OLD), [(130, 4, 5.0)], {"parts": PARTS}),
     "rotated file is written meanwhile": (
         a_rotated_file_is_written_meanwhile,
         [(110, 3, 90.0), (120, 10, 10.0), (130, 13, 10.0)],

@@ -123,8 +123,6 @@ def never_disarmed(which: int, seconds: float, interval: float = 0.0) -> None:
 
 
 REAL_TIMER = signal.setitimer
-WITHOUT_A_TIMER = Patches((signal, "setitimer", lambda *_: None))
-TWICE_THE_LIMIT = Doubled("service.rule_time:LIMIT")
 
 
 def test_another_signal_does_not_end_a_match() -> None:
@@ -337,7 +335,7 @@ NoSign = twin(RuleTime, "NoSign", "__call__", first=lambda self: vars(self).upda
 
 
 test_promise, test_twin = promises(
-    Promise(check_a_match_ends, CpuLimit, {"no timer": WITHOUT_A_TIMER, "twice as long": TWICE_THE_LIMIT}),
+    Promise(check_a_match_ends, CpuLimit, [Doubled("service.rule_time:LIMIT")]),
     Promise(
         check_late_signals_do_nothing,
         CpuLimit,
