@@ -36,6 +36,11 @@ class Patches:
         return " ".join(name.strip("_") for _, name, _ in self.patches)
 
 
+def answers(owner: object, name: str, answer: object = None) -> Patches:
+    """A twin where `name` of `owner` answers this, whatever it is asked."""
+    return Patches((owner, name, lambda *_, **__: answer))
+
+
 class Promise:
     """What `check` asserts holds for `real`, and for none of `twins` (by name, or with names of their own).
 

@@ -22,7 +22,7 @@ from qps_service.counting.rules import apply_all
 from qps_service.files.kernel import Files, Seen, group_name, user_name
 from qps_service.service import other_runs, own_user
 from qps_service.service.patterns import Patterns
-from tests.promised import Patches, Promise, nothing, promises
+from tests.promised import Patches, Promise, answers, promises
 
 Captured = pytest.CaptureFixture[str]
 Monkey = pytest.MonkeyPatch
@@ -236,18 +236,18 @@ def check_a_slow_first_line(place: Place) -> None:
 
 test_rules, test_rules_without_a_word_are_caught = promises(
     {
-        check_rules: {"no warning": Patches((check, "polynomial", lambda _: []))},
+        check_rules: {"no warning": answers(check, "polynomial", [])},
         check_the_files_of_the_configuration: {
             "the first": Patches((check, "_source", lambda config: [("configuration", config.source, True)]))
         },
         check_what_a_pattern_matches: [
-            Patches((check, "why_none", lambda *_: "")),
-            Patches((check, "advice_for", nothing)),
-            Patches((Patterns, "named", lambda *_: [])),
+            answers(check, "why_none", ""),
+            answers(check, "advice_for"),
+            answers(Patterns, "named", []),
         ],
         check_what_dates_stand_for: [
-            Patches((check, "dated_files", lambda *_: [])),
-            Patches((check, "_why_none_is_dated", lambda *_: "")),
+            answers(check, "dated_files", []),
+            answers(check, "_why_none_is_dated", ""),
         ],
         check_a_slow_first_line: {"no limit": Patches((check, "_limited", apply_all))},
     }
@@ -297,7 +297,7 @@ test_a_mount, test_a_mount_that_is_not_seen_is_caught = promises(
         check_mount,
         None,
         {
-            "never": Patches((Files, "is_mounted_alone", lambda *_: False)),
+            "never": answers(Files, "is_mounted_alone", False),
             "links": Patches((Files, "resolve", without_links)),
         },
     )
@@ -446,7 +446,7 @@ def check_what_was_given(place: Place) -> None:
 
 
 NO_PIPES = {"no pipes": Patches((Seen, "is_pipe", False))}
-NOTHING_GIVEN = {"nothing given": Patches((check, "inherited", lambda path: None))}
+NOTHING_GIVEN = {"nothing given": answers(check, "inherited")}
 test_pipes, test_pipes_twin = promises({check_a_pipe: NO_PIPES, check_what_was_given: NOTHING_GIVEN})
 
 
@@ -557,11 +557,7 @@ test_no_file, test_no_file_twin = promises(
 test_foreign_state, test_foreign_state_twin = map(
     needs_root,
     promises(
-        Promise(
-            a_state_directory_of_another_user_is_a_problem,
-            None,
-            {"any": Patches((check, "objection_to", lambda path: None))},
-        )
+        Promise(a_state_directory_of_another_user_is_a_problem, None, {"any": answers(check, "objection_to")})
     ),
 )
 
@@ -668,9 +664,9 @@ RUNS: tuple[tuple[tuple[tuple[str, str], ...], list[str]], ...] = (
 OTHERS = ((RUN, UNIT), (f"{RUN} other.log", HAND))
 
 
-THE_UNITS = {"the unit's": Patches((check, "_state_of_the_unit", lambda source: None))}
+THE_UNITS = {"the unit's": answers(check, "_state_of_the_unit")}
 NOT_TRIED = {"not tried": Patches((check, "_objection_to_write", lambda path, anew: None))}
-ALONE = {"alone": Patches((check, "runs_on", lambda path: []))}
+ALONE = {"alone": answers(check, "runs_on", [])}
 ANYBODY = Patches(
     (other_runs, "_has_open", lambda pid, log: True), (other_runs, "_NAMES", ("tail", "qps-reporter"))
 )

@@ -29,7 +29,7 @@ from qps_service.values.latency import LatencyKey
 from qps_service.values.past import Question
 from tests.durations import told as durations_told
 from tests.ledgers import entry, latencies_of, opened, writing
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, answers, promises
 
 SECOND = 10**9
 NOON = 1_795_867_200 * SECOND  # 2026-11-28 12:00 UTC
@@ -264,15 +264,15 @@ def seen(place: Path) -> int:
         return sum(period.tally.requests for period in past(ledger, question).periods)
 
 
-NEVER_DOWN = Patches((screen, "_is_down", lambda *_: False))
-NEVER_STOPPED = Patches((screen, "_is_stopped", lambda _: False))
+NEVER_DOWN = answers(screen, "_is_down", False)
+NEVER_STOPPED = answers(screen, "_is_stopped", False)
 test_promise, test_twin = promises(
     {
         check_killed_unit: {"by the ledger alone": NEVER_DOWN},
         check_one_question: {
             "all routes": Patches((Selection, "is_all", True)),
             "never says why": Patches((history, "NO_DURATIONS", "")),
-            "as if it had been nothing": Patches((history, "begins", lambda *_: None)),
+            "as if it had been nothing": answers(history, "begins"),
             "says it of any order": Patches((history, "QUANTILES", SORTS)),
         },
         check_nothing: {
@@ -284,8 +284,8 @@ test_promise, test_twin = promises(
             "all that ever was": Patches((queries, "LEFT", 10**15)),
             "what reports alone": Patches((queries, "LEFT", SECOND)),
         },
-        check_refused: {"says no more": Patches((commands_reading, "who_may", lambda *_: ""))},
-        check_holder: {"nobody": Patches((status, "holder_of", lambda _: 0))},
+        check_refused: {"says no more": answers(commands_reading, "who_may", "")},
+        check_holder: {"nobody": answers(status, "holder_of", 0)},
         check_unit: {"as told": Patches((screen, "visible", str))},
         check_killed: {},
     },

@@ -10,7 +10,7 @@ from qps_service.cli import main
 from qps_service.commands import check, hosts
 from qps_service.counting.routes import Routes
 from qps_service.formats import combined
-from tests.promised import Patches, promises
+from tests.promised import Patches, answers, promises
 
 Captured = pytest.CaptureFixture[str]
 
@@ -81,7 +81,7 @@ def check_kept(tmp_path: Path, capsys: Captured) -> None:
     assert found["fields"][0] == {"name": "host", "role": "host", "value": "shop1.example:443"}
 
 
-NONE = Patches((combined, "_host_before", lambda before: None))
+NONE = answers(combined, "_host_before")
 test_promise, test_twin = promises(
     {
         check_said: {

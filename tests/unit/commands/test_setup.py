@@ -26,7 +26,7 @@ from qps_service.setup.built_in import ApachePaths, NginxPaths, apache_paths, ng
 from qps_service.setup.choosing import in_order
 from qps_service.setup.found import FoundLog
 from qps_service.setup.later import patterns_for
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, answers, promises
 
 Captured = pytest.CaptureFixture[str]
 Monkey = pytest.MonkeyPatch
@@ -451,33 +451,27 @@ def written_at_once(path: str, text: str) -> None:
     Path(path).write_text(text)
 
 
-KNOWS_NONE = {"new names": Patches((setup, "_known", lambda _: ({}, True)))}
+KNOWS_NONE = {"new names": answers(setup, "_known", ({}, True))}
 
 test_promise, test_twin = promises(
     {
         check_it_only_prints: {},
         check_it_writes_its_file: {"by the umask": Patches((setup_file, "write", written_at_once))},
         check_names_stay: KNOWS_NONE,
-        check_what_others_name_is_left_to_them: {
-            "takes them": Patches((setup, "_other_files", lambda *_: []))
-        },
+        check_what_others_name_is_left_to_them: {"takes them": answers(setup, "_other_files", [])},
         check_what_is_added_later_is_counted: {
-            "by none": Patches((setup, "patterns_for", lambda _: [])),
+            "by none": answers(setup, "patterns_for", []),
             "a second name": Patches((setup, "matches", lambda pattern, path: False)),
         },
-        check_variables_are_wildcards: {"whatever": Patches((setup, "_has_requests", lambda *_: True))},
+        check_variables_are_wildcards: {"whatever": answers(setup, "_has_requests", True)},
         check_dates_make_one_log: {
             "a log each": Patches((setup, "_dated", lambda log, _: [log])),
-            "no file": Patches((setup, "dated_files", lambda *_: [])),
+            "no file": answers(setup, "dated_files", []),
         },
-        check_what_has_no_requests_is_not_matched: {
-            "whatever": Patches((setup, "_has_requests", lambda *_: True))
-        },
-        check_what_could_not_be_read_takes_nothing_away: {
-            "drops them": Patches((setup, "_kept", lambda *_: []))
-        },
+        check_what_has_no_requests_is_not_matched: {"whatever": answers(setup, "_has_requests", True)},
+        check_what_could_not_be_read_takes_nothing_away: {"drops them": answers(setup, "_kept", [])},
         check_a_dump: {"any directory": Patches((dump.Dump, "matches", lambda self, _: [*self._texts][1:]))},
-        check_other_servers: {"rotated ones": Patches((customary, "siblings", lambda *_: []))},
+        check_other_servers: {"rotated ones": answers(customary, "siblings", [])},
         check_programs_are_asked_one_thing: {},
     },
     Promise(

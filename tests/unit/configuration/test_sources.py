@@ -10,7 +10,7 @@ from qps_service.configuration import loader, sources, toml_file
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.toml_file import TomlFile, quoted
 from qps_service.errors import ConfigError
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, answers, promises
 
 LOG = '[log.{0}]\npath = "/var/log/{0}.log"\n'
 A, B = LOG.format("a"), LOG.format("b")
@@ -213,10 +213,10 @@ read_all = sources.fragments_of
 FIRST = Patches((loader, "file_of", lambda _, source, __: source))
 OUT_OF_ORDER = Patches((sources, "fragments_of", lambda path: read_all(path)[::-1]))
 EVERY_FILE = Patches((sources, "directory_of", lambda path: f"{os.path.dirname(path)}/conf.d"))
-LAST_WINS = {"the last one wins": Patches((sources, "_owner", lambda *_: None))}
+LAST_WINS = {"the last one wins": answers(sources, "_owner")}
 BESIDE = Patches((loader._Loader, "_log_tables", lambda *_: [*loader.BUILT_IN.items()]))
 AT_THE_END = {"its end": Patches((toml_file, "_whole", lambda _, most: most))}
-NO_HINT = {"none": Patches((toml_file, "_hint", lambda _: None))}
+NO_HINT = {"none": answers(toml_file, "_hint")}
 
 test_promise, test_twin = promises(
     {

@@ -19,7 +19,7 @@ from qps_service.values.entries import ALL_EVENTS_LIMIT, EVENT_TEXT_LIMIT, EVENT
 from qps_service.values.history import History
 from tests.ledgers import SECOND, Keeper, entry, opened
 from tests.limits import Doubled
-from tests.promised import Patches, nothing, promises
+from tests.promised import Patches, answers, nothing, promises
 from tests.unit.daemons import START, Service, read
 
 
@@ -181,7 +181,7 @@ EVERY: set[Kind] = {*kinds.KINDS}
 test_promise, test_twin = promises(
     {
         check_life: {
-            "keeps none": Patches((EventBook, "add", nothing)),
+            "keeps none": answers(EventBook, "add"),
             "keeps what is no event": Patches((module, "KEPT", EVERY)),
             "writes none": Patches((rows, "add_events", nothing), (Ledger, "_add_events", nothing)),
         },
@@ -192,8 +192,8 @@ test_promise, test_twin = promises(
             Doubled("ledger.rows:EVENT_TEXT_LIMIT"),
         ],
         check_waiting_is_bounded: {"keeps all": Patches((EventBook, "add", keeps_all))},
-        check_pruned: {"for good": Patches((retention._Work, "drop", nothing))},
-        check_group: {"as they were": Patches((database, "_let_group_read", nothing))},
+        check_pruned: {"for good": answers(retention._Work, "drop")},
+        check_group: {"as they were": answers(database, "_let_group_read")},
         check_no_scan: {
             "scans": Patches(
                 (database.Database, "open", lambda self, writable, **_: OPEN(self, writable=writable))

@@ -22,7 +22,7 @@ from qps_service.following.follower import Follower
 from qps_service.following.generation import Generation
 from qps_service.service.pipeline import LogPipeline
 from qps_service.values.reports import Window
-from tests.promised import Patches, Promise, nothing, promises
+from tests.promised import Patches, Promise, answers, promises
 from tests.unit import daemons
 from tests.unit.daemons import SECOND, START, Service
 
@@ -300,10 +300,10 @@ def any_file_is_new(self: Follower, found: Found, now: int) -> int:
     return max(self._reached_at, now - 1)
 
 
-NEVER = Patches((LogPipeline, "_is_late", lambda *_: False))
+NEVER = answers(LogPipeline, "_is_late", False)
 PARTS = Patches((daemons, "LogPipeline", ForgetsTheBacklog))
 EMPTY = Patches((daemons, "LogPipeline", CountsTheEmptyWindow))
-SAME_WINDOW = Patches((Aggregator, "begin_anew", nothing))
+SAME_WINDOW = answers(Aggregator, "begin_anew")
 NEW_ONES, OLD_ONES = (Patches((Follower, "_reached", twin)) for twin in (any_file_is_new, any_file_is_old))
 
 # What happens, the windows that are told, and twins.

@@ -15,7 +15,7 @@ from qps_service.files.kernel import Seen
 from qps_service.service import own_files
 from qps_service.service.own_files import STREAMS, Place, apart
 from tests.fault.mounts import needs_root
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, answers, promises
 
 Lay = Callable[[Path], str]
 
@@ -221,14 +221,14 @@ test_apart, test_apart_twin = promises(
     {
         is_refused_before_the_directory_is_there: {},
         is_taken: {"any name": Patches((own_files, "LEDGER", ""))},
-        no_output_matches_a_pattern: [Patches((own_files, "_would_match", lambda *_: False))],
+        no_output_matches_a_pattern: [answers(own_files, "_would_match", False)],
         two_outputs_are_apart: {"by name": Patches((own_files, "_place", by_name_alone))},
-        a_log_is_not_its_own_ledger: {"any": Patches((own_files, "_own", lambda *_: ()))},
+        a_log_is_not_its_own_ledger: {"any": answers(own_files, "_own", ())},
         what_is_read_with_the_configuration_is_refused: {
-            "no directory": Patches((own_files, "directory_of", lambda _: None)),
+            "no directory": answers(own_files, "directory_of"),
             "by name": Patches((own_files, "_place", by_name_alone)),
         },
-        standard_streams_are_apart: {"any": Patches((own_files, "_logs", lambda *_: ()))},
+        standard_streams_are_apart: {"any": answers(own_files, "_logs", ())},
         a_pipe_is_no_way_round: {"files alone": Patches((Seen, "is_pipe", False))},
     },
     *(

@@ -23,7 +23,7 @@ from qps_service.service.patterns import Patterns, find, first_time
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, nothing, promises, twin
+from tests.promised import Patches, Promise, answers, nothing, promises, twin
 from tests.unit import daemons
 from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, read, requests_of, restored
 
@@ -611,56 +611,50 @@ test_promise, test_twin = promises(
         what_comes_all_at_once_is_reported: [
             Patches((LogPipeline, "begin_window", lambda log, now, _=0: begin_window(log, now)))
         ],
-        each_match_is_a_log: [
-            Patches((Patterns, "is_due", lambda *_: False)),
-            Patches((patterns._Look, "_starts", lambda *_: False)),
-        ],
+        each_match_is_a_log: [answers(Patterns, "is_due", False), answers(patterns._Look, "_starts", False)],
         nothing_is_known_by_its_name_alone: [
             Patches((patterns._Look, "_is_before", lambda *_: True), (Patterns, "left_out", nothing)),
-            Patches((patterns._Look, "_by_text", lambda *_: "its name")),
+            answers(patterns._Look, "_by_text", "its name"),
         ],
         what_is_older_is_a_rotation: [
-            Patches((patterns._Look, "_is_before", lambda *_: False)),
-            Patches((Patterns, "keep", nothing)),
+            answers(patterns._Look, "_is_before", False),
+            answers(Patterns, "keep"),
         ],
         renamed_logs_are_rotations: {
             "by no history": Patches(
                 (Patterns, "_note", Forgetful._note), (Follower, "has_file", lambda *_, **__: False)
             )
         },
-        a_log_may_be_rotated_before_it_is_seen: [Patches((pipelines, "_opened", lambda _: ()))],
-        a_rotation_is_known_over_a_stop: [Patches((Follower, "has_file", lambda *_, **__: False))],
+        a_log_may_be_rotated_before_it_is_seen: [answers(pipelines, "_opened", ())],
+        a_rotation_is_known_over_a_stop: [answers(Follower, "has_file", False)],
         what_two_patterns_match_goes_on_after_a_stop: {
             "for each": Patches((patterns._Look, "_vanished", ForEach._vanished))
         },
-        copies_are_no_logs: [Patches((kinship, "_has_text", lambda *_: False))],
-        one_file_is_one_log: [Patches((patterns._Look, "_reason", nothing))],
-        a_log_that_vanished_leaves: [
-            Patches((Pipelines, "take_ended", lambda *_: [])),
-            Patches((Follower, "ends", lambda *_: True)),
-        ],
+        copies_are_no_logs: [answers(kinship, "_has_text", False)],
+        one_file_is_one_log: [answers(patterns._Look, "_reason")],
+        a_log_that_vanished_leaves: [answers(Pipelines, "take_ended", []), answers(Follower, "ends", True)],
         directories_may_come_one_by_one: [
             Patches((Watcher, "is_blind", False)),
-            Patches((Patterns, "_may_match", lambda *_: False)),
+            answers(Patterns, "_may_match", False),
         ],
         what_cannot_be_watched_is_looked_through: {
             "never": Patches((Watcher, "is_blind", False)),
             "always": Patches((Watcher, "is_blind", property(lambda each: each._wanted != {*each._stands}))),
         },
         dates_are_advised_against: [
-            Patches((Patterns, "_advise", nothing)),
-            Patches((patterns, "stands_for", lambda *_: False)),
+            answers(Patterns, "_advise"),
+            answers(patterns, "stands_for", False),
             Patches((patterns, "is_dated", lambda path: "/b" in path)),
         ],
         a_reload_may_bring_the_first_pattern: {
             "looks by what was": Patches((daemons, "Patterns", HASTY)),
-            "as at a start": Patches((Patterns, "settle", nothing)),
+            "as at a start": answers(Patterns, "settle"),
         },
         tables_of_their_own_stay: {
-            "waits": Patches((Patterns, "named", lambda *_: [])),
+            "waits": answers(Patterns, "named", []),
             "as another's": Patches((patterns._Look, "_vanished", Eager._vanished)),
         },
-        logs_are_bounded: [Patches((patterns._Look, "_is_ours", lambda *_: False))],
+        logs_are_bounded: [answers(patterns._Look, "_is_ours", False)],
         so_many_logs_are_made: [Doubled("max_logs")],
         what_was_left_out_by_the_bound_begins_at_its_end: {
             "all that come later": Patches(
@@ -674,7 +668,7 @@ test_promise, test_twin = promises(
         files_keep_no_directory_out: {"any name": Patches((Files, "directories", all_names))},
         so_many_directories_are_looked_into: [
             Doubled("service.patterns:DIRECTORIES"),
-            Patches((Patterns, "_say_what_is_beyond", nothing)),
+            answers(Patterns, "_say_what_is_beyond"),
         ],
     },
     Promise(

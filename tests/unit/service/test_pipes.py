@@ -19,7 +19,7 @@ from qps_service.service import pipeline
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.values.positions import PIPES, Identity, Position
-from tests.promised import Patches, Promise, nothing, promises, twin
+from tests.promised import Patches, Promise, answers, promises, twin
 from tests.unit.daemons import LINE, Service, read
 
 FIELDS = b"#Fields: cs-method cs-uri-stem sc-status\n"
@@ -207,7 +207,7 @@ def test_a_dash_is_standard_input(tmp_path: Path) -> None:
 ENDLESS = Patches((Pipelines, "is_over", False))
 EAGER = Patches((Pipelines, "is_over", property(lambda self: any(p.state.is_over for p in self.followed))))
 IMPATIENT = Patches((Pipelines, "is_open", False))
-UNMARKED = Patches((Stream, "sweep", nothing))
+UNMARKED = answers(Stream, "sweep")
 BLIND = Patches((LogPipeline, "_make_stream", LogPipeline._make_follower))
 
 

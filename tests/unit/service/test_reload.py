@@ -20,7 +20,7 @@ from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.values.entries import Entry, Restored
-from tests.promised import Patches, promises, twin
+from tests.promised import Patches, answers, promises, twin
 from tests.unit import daemons
 from tests.unit.daemons import LINE, Service, SlowFiles, read, requests_of, restored, served_by
 
@@ -292,7 +292,7 @@ FORGETS = Patches((daemons, "LedgerWriter", ForgetsNames))
 TAKES_OVER = Patches(
     (Ledger, "restore", lambda self, log, **when: None if log == "shop" else restore(self, log, **when))
 )
-LETS_GO = Patches((LogPipeline, "hand_over", lambda _: ()))
+LETS_GO = answers(LogPipeline, "hand_over", ())
 ADDS = Patches((module, "Entry", lambda **fields: Entry(**{**fields, "was": None})))
 
 
@@ -648,7 +648,7 @@ def logs_named_like_rotated_ones_are_left_alone(tmp_path: Path) -> None:
 
 test_promise, test_twin = promises(
     {
-        logs_named_like_rotated_ones_are_left_alone: [Patches((LogPlaces, "others", lambda *_: set()))],
+        logs_named_like_rotated_ones_are_left_alone: [answers(LogPlaces, "others", set())],
         a_log_may_move: served_by(LooksUpFirst),
         two_logs_may_swap: served_by(LooksUpFirst),
         the_ledger_knows_where_a_log_begins: served_by(TellsLater),

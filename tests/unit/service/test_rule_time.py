@@ -25,7 +25,7 @@ from qps_service.service.rule_time import (
 from qps_service.text.units import MILLISECOND, SECOND
 from qps_service.values.counts import OTHER
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, promises, twin
+from tests.promised import Patches, Promise, answers, promises, twin
 
 
 def rule(match: str, name: str = "/x") -> Rule:
@@ -379,7 +379,7 @@ test_promise, test_twin = promises(
         check_notices,
         RuleTime,
         {
-            "each time": Patches((module._News, "is_news", lambda *_: True)),
+            "each time": answers(module._News, "is_news", True),
             "never again": Patches((module, "QUIET_AFTER", 10 * QUIET_AFTER)),
             "any rule": Patches(
                 (RuleTime, "_slowest", lambda self, rules, _: f"the rule '{rules[0].match}'")
