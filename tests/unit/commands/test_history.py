@@ -15,20 +15,17 @@ import pytest
 from qps_service.cli import main
 from qps_service.commands import history, status
 from qps_service.commands import reading as commands_reading
-from qps_service.commands.reading import reading
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, EXIT_USAGE
 from qps_service.files.kernel import group_name
 from qps_service.ledger import queries
-from qps_service.ledger.queries import past
 from qps_service.looking import state as screen
 from qps_service.looking.table import SORTS
 from qps_service.reporting.selection import Selection
 from qps_service.service.state_directory import StateDirectory
 from qps_service.values.entries import STARTED, STOPPED, Event, Loss
 from qps_service.values.latency import LatencyKey
-from qps_service.values.past import Question
 from tests.durations import told as durations_told
-from tests.ledgers import entry, latencies_of, opened, writing
+from tests.ledgers import entry, latencies_of, opened
 from tests.promised import Patches, Promise, answers, promises
 
 SECOND = 10**9
@@ -246,24 +243,6 @@ def check_killed_unit(place: Path, capsys: Captured, monkeypatch: pytest.MonkeyP
     assert called(capsys, "status", "--state", str(place)).startswith("counting: ")
 
 
-def check_killed(tmp_path: Path) -> None:
-    """Beside a service, and after it was killed: a write-ahead log without a writer."""
-    with writing(tmp_path / "ledger.db") as service:
-        running = seen(tmp_path)
-        service.kill()
-    assert {each.name for each in tmp_path.iterdir()} == {"ledger.db", "ledger.db-wal", "ledger.db-shm"}
-    assert running == seen(tmp_path) == 1000
-    opened(tmp_path / "ledger.db").close()
-    assert [each.name for each in tmp_path.iterdir()] == ["ledger.db"]
-    assert seen(tmp_path) == 1000
-
-
-def seen(place: Path) -> int:
-    with reading(str(place)) as ledger:
-        question = Question(0, 1 << 62, SECOND)
-        return sum(period.tally.requests for period in past(ledger, question).periods)
-
-
 NEVER_DOWN = answers(screen, "_is_down", False)
 NEVER_STOPPED = answers(screen, "_is_stopped", False)
 test_promise, test_twin = promises(
@@ -287,7 +266,6 @@ test_promise, test_twin = promises(
         check_refused: {"says no more": answers(commands_reading, "who_may", "")},
         check_holder: {"nobody": answers(status, "holder_of", 0)},
         check_unit: {"as told": Patches((screen, "visible", str))},
-        check_killed: {},
     },
     Promise(check_status, None, {}, how="counting"),
     Promise(check_status, None, {"for good": Patches((screen, "LATE", 10**15))}, how="hangs"),

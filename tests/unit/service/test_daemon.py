@@ -213,15 +213,6 @@ def test_waiting_is_the_status_until_the_log_is_there(tmp_path: Path) -> None:
     assert [bool(render_text(report)) for report in service.reports] == [False, True, True]
 
 
-def test_stopping_is_told_before_the_last_report(tmp_path: Path) -> None:
-    service = Service(tmp_path)
-    service.run(3)
-    assert service.told_of("STOPPING") == ["STOPPING=1\nSTATUS=stopping"]
-    assert len(service.reports) == 1
-    assert service.recorder.moments[0] > service.told.index("STOPPING=1\nSTATUS=stopping")
-    assert service.recorder.closed
-
-
 def test_a_good_reload_keeps_counts_and_changes_the_rest(tmp_path: Path) -> None:
     service = Service(tmp_path)
     log = service.log
@@ -247,10 +238,12 @@ def test_a_good_reload_keeps_counts_and_changes_the_rest(tmp_path: Path) -> None
             "format: expected a name after $ (character 6); ",  # on one line, without what shows the place
         ),
         ('state = "/elsewhere"\n[log.access]\npath = "/x"\n', "state: cannot change"),
+        ('[log.a]\npath = "/a"\n[log.b]\npath = "/b"\n', "--name is for one log"),
     ],
 )
 def test_a_bad_reload_is_refused_and_said(tmp_path: Path, toml: str, problem: str) -> None:
     service = Service(tmp_path)
+    service.daemon._reload_config = lambda: load(Flags(config=str(service.file), name="access"), {})
     service.write_at(2, 4)
     service.reload_at(5, toml)
     service.write_at(6, 3)
@@ -260,17 +253,6 @@ def test_a_bad_reload_is_refused_and_said(tmp_path: Path, toml: str, problem: st
     assert problem in text
     reloading = next(number for number, each in enumerate(service.told) if each.startswith("RELOADING"))
     assert service.told[reloading + 1].startswith("READY=1")
-
-
-def test_a_reload_that_contradicts_the_command_line_is_refused(tmp_path: Path) -> None:
-    """--name is for one log; the new file has two."""
-    service = Service(tmp_path)
-    service.load = lambda: load(Flags(config=str(service.file), name="web"), {})  # type: ignore[method-assign]
-    service.daemon._reload_config = service.load
-    service.reload_at(5, '[log.a]\npath = "/a"\n[log.b]\npath = "/b"\n')
-    service.run(25)
-    assert len(service.reports) == 3
-    assert "--name is for one log" in service.said("reload_refused")[0]
 
 
 def test_hints_about_other_files_are_no_reason_to_look(tmp_path: Path) -> None:
