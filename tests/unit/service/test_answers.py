@@ -96,23 +96,14 @@ def asked(root: Path, files: Files | None = None) -> tuple[Service, Asked]:
 # --- fresh, at once, and in the ledger
 
 
-def asked_three_times(root: Path) -> Asked:
-    service, output = asked(root)
+def tells_all_that_was_written_before_and_is_in_the_ledger(tmp_path: Path) -> None:
+    service, output = asked(tmp_path)
     for second in (1.3, 2.5, 13.7):
         service.write_at(second, 10)
         service.world.hint(second + 0.1, output.send)
     service.run(15)
-    return output
-
-
-def tells_all_that_was_written_before(tmp_path: Path) -> None:
-    assert [lines for _, lines, _ in asked_three_times(tmp_path).answers] == [10, 20, 30]
-
-
-def tells_what_is_in_the_ledger(tmp_path: Path) -> None:
-    answers = asked_three_times(tmp_path).answers
-    assert len(answers) == 3
-    assert all(lines <= committed for _, lines, committed in answers)
+    assert [lines for _, lines, _ in output.answers] == [10, 20, 30]
+    assert all(lines <= committed for _, lines, committed in output.answers)
 
 
 def answers_at_once(tmp_path: Path) -> None:
@@ -232,8 +223,9 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 test_promise, test_twin = promises(
     {
-        tells_all_that_was_written_before: served_by(AnswersBeforeReading),
-        tells_what_is_in_the_ledger: served_by(CommitsAfterwards),
+        tells_all_that_was_written_before_and_is_in_the_ledger: served_by(
+            AnswersBeforeReading, CommitsAfterwards
+        ),
         answers_at_once: {**served_by(SleepsOn), "doubled": Doubled("service.daemon:HINTS_APART")},
         flushes_when_it_is_due: served_by(SleepsOn),
         who_only_connects_costs_no_look: served_by(LooksForEach),

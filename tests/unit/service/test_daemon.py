@@ -99,22 +99,16 @@ class EatsTheLastWindow(Daemon):
 ReadyFirst = twin(Daemon, "ReadyFirst", "_start", first=lambda self: self._supervisor.ready("almost"))
 
 
-class Drifts(Daemon):
-    class Grid(Schedule):
-        def advance(self, now: int) -> None:
-            self.deadline = now + self._step
-
-    def _start(self) -> None:
-        super()._start()
-        self._schedule = self.Grid(self._clock.now(), self._config.interval)
-
-
-class CatchesUp(Drifts):
-    """A report for each grid point that was missed."""
-
-    class Grid(Schedule):
-        def advance(self, now: int) -> None:
-            self.deadline += self._step
+Drifts = twin(
+    Schedule, "Drifts", "advance", instead=lambda self, now: self.__dict__.update(deadline=now + self._step)
+)
+# A report for each grid point that was missed.
+CatchesUp = twin(
+    Schedule,
+    "CatchesUp",
+    "advance",
+    instead=lambda self, _: self.__dict__.update(deadline=self.deadline + self._step),
+)
 
 
 def hears_signals_until_its_last_commit(tmp_path: Path, close_after: int | None) -> None:
@@ -164,8 +158,8 @@ test_promise, test_twin = promises(
     {
         counts_each_window_and_the_last_part: served_by(EatsTheLastWindow),
         is_ready_after_the_first_read: served_by(ReadyFirst),
-        does_not_drift: served_by(Drifts),
-        reports_once_after_a_suspension: served_by(CatchesUp),
+        does_not_drift: [Patches((daemon_module, "Schedule", Drifts))],
+        reports_once_after_a_suspension: [Patches((daemon_module, "Schedule", CatchesUp))],
         feeds_the_watchdog_only_while_it_moves: served_by(FedByATimer),
     },
     Promise(

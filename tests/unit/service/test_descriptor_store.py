@@ -205,10 +205,6 @@ def takes_from_another(environment: Mapping[str, str], pid: int) -> list[tuple[i
     return handed_back({**environment, "LISTEN_PID": str(pid)}, pid)
 
 
-def misses_the_last(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:
-    return handed_back(environment, pid)[:-1]
-
-
 @pytest.mark.parametrize(
     "environment",
     [
@@ -230,13 +226,6 @@ def test_an_ill_formed_environment_hands_over_nothing(environment: dict[str, str
 
 # --- each with its twins
 
-# A name without its descriptor.
-KeepsNothing = twin(
-    Supervisor,
-    "KeepsNothing",
-    "keep",
-    instead=lambda self, _, name: self._notify(f"FDSTORE=1\nFDNAME={name}"),
-)
 # What comes back is called `stored`, and cannot be dropped alone.
 KeepsNameless = twin(
     Supervisor, "KeepsNameless", "keep", instead=lambda self, number, _: self._notify("FDSTORE=1", number)
@@ -249,7 +238,7 @@ StaysInTheStore = twin(
 )
 
 test_promise, test_twin = promises(
-    Promise(keeps_and_drops_by_name, Supervisor, [KeepsNothing, KeepsNameless, DropsAll]),
+    Promise(keeps_and_drops_by_name, Supervisor, [KeepsNameless, DropsAll]),
     Promise(keeps_nothing_of_a_log_that_went, DescriptorStore, [StaysInTheStore, BelievesItKept]),
     Promise(keeps_a_file_under_its_logs_new_name, DescriptorStore, [KnowsOneName]),
     Promise(
@@ -268,9 +257,7 @@ test_promise, test_twin = promises(
         },
     ),
     Promise(
-        hands_each_back,
-        handed_back,
-        [leaves_inheritable, leaves_them_where_they_are, takes_from_another, misses_the_last],
+        hands_each_back, handed_back, [leaves_inheritable, leaves_them_where_they_are, takes_from_another]
     ),
 )
 

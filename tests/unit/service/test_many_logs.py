@@ -21,20 +21,17 @@ from qps_service.service.pipeline import LogPipeline
 from tests.limits import Doubled
 from tests.promised import Patches, nothing, promises, twin
 from tests.unit import daemons
-from tests.unit.daemons import LINE, SECOND, START, Service, World, served_by
+from tests.unit.daemons import LINE, SECOND, START, Service, SlowFiles, served_by
 from tests.unit.service.test_answers import Asked
 
 LOGS = 20
 
 
-class LongLooks(Files):
-    """A look at a log takes `seconds` of the world's time, between `start` and `end`."""
-
-    world: World
+class LongLooks(SlowFiles):
+    """A look at a log takes so long, and a read no time."""
 
     def __init__(self, seconds: float, start: float, end: float) -> None:
-        super().__init__()
-        self._duration, self._start, self._end = round(seconds * SECOND), start, end
+        super().__init__(seconds, start=start, end=end, least=1 << 62)
         self.looked: list[str] = []  # names of logs
 
     def stat(self, path: str) -> Seen:
@@ -55,8 +52,6 @@ class Farm:
             log.write_bytes(LINE)
         tables = "".join(f'[log.{log.stem}]\npath = "{log}"\n' for log in self.logs)
         self.service = Service(root, tables, files=files, **given)
-        if isinstance(files, LongLooks):
-            files.world = self.service.world
 
     def write_at(self, seconds: float, *logs: Path) -> None:
         for log in logs:

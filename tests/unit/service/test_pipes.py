@@ -1,9 +1,8 @@
 """The service with logs that are pipes: reports, their end, and pipes that come late. Time is simulated."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -54,20 +53,9 @@ def given() -> Iterator[Given]:
     pipe.close()
 
 
-MakeService = Callable[..., Service]
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> MakeService:
-    def make(toml: str, **keywords: Any) -> Service:
-        return Service(tmp_path, toml, **keywords)
-
-    return make
-
-
-def the_end_of_input_is_the_end(serve: MakeService, given: Given) -> None:
+def the_end_of_input_is_the_end(tmp_path: Path, given: Given) -> None:
     """All that was read is in a report, what was there at first too; the grid is kept; then the end."""
-    service = serve(given.log("access"))
+    service = Service(tmp_path, given.log("access"))
     given.write(LINE * 3)
     service.world.at(4, lambda: given.write(LINE * 4 + LINE[:-1]))
     service.world.hint(12, given.leave)
@@ -80,11 +68,11 @@ def the_end_of_input_is_the_end(serve: MakeService, given: Given) -> None:
     assert service.said("stopped") == ["stopped; 8 requests counted and 0 lines rejected in total"]
 
 
-def other_logs_go_on(serve: MakeService, given: Given, tmp_path: Path) -> None:
+def other_logs_go_on(tmp_path: Path, given: Given) -> None:
     """The end of one input is the end of the service only where nothing else can come."""
     log = tmp_path / "access.log"
     log.touch()
-    service = serve(given.log("piped") + f'[log.access]\npath = "{log}"\n')
+    service = Service(tmp_path, given.log("piped") + f'[log.access]\npath = "{log}"\n')
     given.write(LINE)
     given.leave()
     service.write_at(25, 5)
@@ -95,12 +83,12 @@ def other_logs_go_on(serve: MakeService, given: Given, tmp_path: Path) -> None:
     ]
 
 
-def once_reads_to_the_end(serve: MakeService, tmp_path: Path) -> None:
+def once_reads_to_the_end(tmp_path: Path) -> None:
     """However long somebody writes; then it is over, and nothing of it was cut off."""
     ledger, fifo = str(tmp_path / "ledger.db"), tmp_path / "fifo"
     os.mkfifo(fifo)
     both = os.open(fifo, os.O_RDWR)
-    service = serve(f'[log.access]\npath = "{fifo}"\nformat = "default"\n', ledger=ledger)
+    service = Service(tmp_path, f'[log.access]\npath = "{fifo}"\nformat = "default"\n', ledger=ledger)
     for seconds in (1, 15, 31):
         service.world.at(seconds, lambda: os.write(both, LINE))
     service.world.hint(33, lambda: os.close(both))
@@ -117,9 +105,9 @@ def rows(root: Path) -> list[tuple[int, bool]]:
         return [(row.lines, held) for row, held in ledger.generations("access") if row.number == PIPES]
 
 
-def a_late_pipe_is_followed(serve: MakeService, tmp_path: Path) -> None:
+def a_late_pipe_is_followed(tmp_path: Path) -> None:
     """A FIFO that is made after the start, where nothing was; and nobody takes it for an unreadable file."""
-    service = serve('interval = "5s"\n[log.access]\npath = "{}"\n'.format(tmp_path / "late"))
+    service = Service(tmp_path, 'interval = "5s"\n[log.access]\npath = "{}"\n'.format(tmp_path / "late"))
     ends: list[int] = []
 
     def come() -> None:
@@ -139,12 +127,12 @@ def a_late_pipe_is_followed(serve: MakeService, tmp_path: Path) -> None:
     assert service.said("following")
 
 
-def totals_go_on(serve: MakeService, tmp_path: Path) -> None:
+def totals_go_on(tmp_path: Path) -> None:
     """Over runs, and the books balance: what was read of all pipes is one row."""
     ledger = str(tmp_path / "ledger.db")
     for number in (1, 2, 3):
         given = Given()
-        service = serve(given.log("access"), ledger=ledger)
+        service = Service(tmp_path, given.log("access"), ledger=ledger)
         given.write(LINE * number + b"?\n")
         given.leave()
         service.daemon.run()
@@ -155,7 +143,9 @@ def totals_go_on(serve: MakeService, tmp_path: Path) -> None:
         assert rows(tmp_path) == [(sum(range(number + 1)) + number, False)]
     file = tmp_path / "access.log"
     file.write_bytes(LINE * 6 + b"?\n" * 3)  # as long as all that came through pipes
-    service = serve(f'[log.access]\npath = "{file}"\nformat = "default"\nstart = "start"\n', ledger=ledger)
+    service = Service(
+        tmp_path, f'[log.access]\npath = "{file}"\nformat = "default"\nstart = "start"\n', ledger=ledger
+    )
     service.run(3)
     assert service.daemon._pipelines.requests == 12
     assert rows(tmp_path) == [(9, False)]
@@ -166,7 +156,7 @@ def totals_go_on(serve: MakeService, tmp_path: Path) -> None:
     assert "\n        pipe  closed" in render(told)
 
 
-def directives_last_as_long_as_a_pipe(serve: MakeService, tmp_path: Path) -> None:
+def directives_last_as_long_as_a_pipe(tmp_path: Path) -> None:
     """A FIFO's next reader knows the columns; those of one standard input are not those of the next."""
     ledger, fifo = str(tmp_path / "ledger.db"), tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -174,7 +164,7 @@ def directives_last_as_long_as_a_pipe(serve: MakeService, tmp_path: Path) -> Non
     writer = os.open(fifo, os.O_WRONLY)
     for text in (FIELDS + b"GET /a 200\n", b"GET /b 200\n"):
         os.write(writer, text)
-        service = serve(f'[log.access]\npath = "{fifo}"\nformat = "w3c"\n', ledger=ledger).run(3)
+        service = Service(tmp_path, f'[log.access]\npath = "{fifo}"\nformat = "w3c"\n', ledger=ledger).run(3)
         assert service.requests[-1] == 1
     os.close(reader)
     os.close(writer)

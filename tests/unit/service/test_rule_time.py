@@ -108,10 +108,6 @@ def interrupted(number: int) -> bytes:
     return b"done"
 
 
-def raises_always(self: CpuLimit, *_: object) -> None:
-    raise TookTooLong
-
-
 def raises_when_working(self: CpuLimit, *_: object) -> None:
     if self._is_working:
         raise TookTooLong
@@ -340,7 +336,6 @@ test_promise, test_twin = promises(
         check_late_signals_do_nothing,
         CpuLimit,
         {
-            "raises always": twin(CpuLimit, "raises always", "_end", instead=raises_always),
             "raises when working": twin(CpuLimit, "raises when working", "_end", instead=raises_when_working),
             "is never disarmed": Patches((signal, "setitimer", never_disarmed)),
         },

@@ -318,11 +318,7 @@ HISTORIES: dict[str, tuple[bytes | None, Callable[[Log], None], dict[str, Patche
     "killed": (None, played("A a . a B b , !"), {"one for all": ONE_FOR_ALL}),
     "killed right behind fields": (None, played("A a B . b , ! b"), {"none kept": NONE_KEPT}),
     "handed over": (None, handed_over, {"none kept": NONE_KEPT}),
-    "rotated behind fields": (
-        None,
-        rotated_behind_fields,
-        {"one for all": ONE_FOR_ALL, "none kept": NONE_KEPT},
-    ),
+    "rotated behind fields": (None, rotated_behind_fields, {"one for all": ONE_FOR_ALL}),
     "rotated while nobody ran": (None, rotated_while_nobody_ran, {"none kept": NONE_KEPT}),
     # What is written then has fields of its own, and has to.
     "truncated": (
