@@ -195,6 +195,11 @@ def twin(
     return made  # type: ignore[no-any-return]
 
 
+def sets(**fields: object) -> Callable[[Any], object]:
+    """What a twin does first, or then: it sets these of its fields."""
+    return lambda self: vars(self).update(fields)
+
+
 def nothing(*_arguments: Any, **_keywords: Any) -> None:
     """What a twin does instead."""
 

@@ -132,11 +132,8 @@ def check_one_screen(place: Path, capsys: Captured) -> None:
     told = entry(range(5), started=0, ended=10 * SECOND)._replace(latencies=timed)
     ledger.commit([told._replace(at=NOON - 5 * SECOND)], sequence=1)
     ledger.close()
-    (line,) = (
-        line
-        for line in called(capsys, "status", "--state", str(place)).splitlines()
-        if line.startswith("  slowest")
-    )
+    lines = called(capsys, "status", "--state", str(place)).splitlines()
+    (line,) = (line for line in lines if line.startswith("  slowest"))
     assert line.count("... 1s") == 3
     assert len(line) < 200
 

@@ -18,7 +18,7 @@ from qps_service.reporting import documents
 from qps_service.reporting.text import text_lines
 from qps_service.service import own_user
 from qps_service.values.counts import Counts, Key
-from tests.promised import Patches, Promise, promises, twin
+from tests.promised import Patches, Promise, promises, sets, twin
 from tests.unit.daemons import LINE, Service
 from tests.unit.handed_over import HOSTILE, report
 
@@ -121,12 +121,7 @@ test_promise, test_twin = promises(
     Promise(
         check_csv_of_reports,
         CsvRows,
-        {
-            "heads": twin(
-                CsvRows, "heads", "__call__", first=lambda self: vars(self).update(_has_begun=False)
-            ),
-            "formulas": wide,
-        },
+        {"heads": twin(CsvRows, "heads", "__call__", first=sets(_has_begun=False)), "formulas": wide},
     ),
     Promise(check_runs_forms, _renderer, {"text": lambda arguments: text_lines}),
 )

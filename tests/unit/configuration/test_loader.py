@@ -205,10 +205,8 @@ def check_precedence(load: Load, tmp_path: Path, key: str) -> None:
     for value, other in (case.values, case.values[::-1]):
         expected = case.parse(value)
         assert case.shown(load(bare._replace(**{key: value}), {})) == expected
-        assert (
-            case.shown(load(bare._replace(log=None), {"QPS_REPORTER_LOG": "/no.log", variable: value}))
-            == expected
-        )
+        alone = {"QPS_REPORTER_LOG": "/no.log", variable: value}
+        assert case.shown(load(bare._replace(log=None), alone)) == expected
         file.write_text(case.toml(value))
         assert case.shown(load(Flags(config=str(file)), {})) == expected
         file.write_text(case.toml(other))

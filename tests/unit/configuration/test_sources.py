@@ -195,12 +195,7 @@ WAS = '[log.{}]\npath = "/{}"\nwas = "{}"\n'
 def test_a_former_name(tmp_path: Path) -> None:
     (log,) = load(lay(tmp_path, {"qps-reporter.toml": WAS.format("new", "x", "old")}), {}).logs
     assert log.was == "old"
-    wrong = (
-        WAS.format("a", "x", "b")
-        + WAS.format("b", "y", "b")
-        + WAS.format("c", "z", "d")
-        + WAS.format("e", "u", "d")
-    )
+    wrong = "".join(WAS.format(*each.split()) for each in ("a x b", "b y b", "c z d", "e u d"))
     now = "expected a name that no log has now, got 'b'"
     more = "expected a name that one log had, got 'd' more than once"
     assert problems(tmp_path, {"qps-reporter.toml": wrong}) == [

@@ -11,14 +11,7 @@ import pytest
 
 from qps_service.service import systemd
 from qps_service.service.descriptor_store import DescriptorStore
-from qps_service.service.systemd import (
-    MOVED_UP,
-    StoredName,
-    Supervisor,
-    handed_back,
-    parse_stored_name,
-    stored_name,
-)
+from qps_service.service.systemd import StoredName, Supervisor, handed_back, parse_stored_name, stored_name
 from qps_service.values.positions import Identity
 from tests.ledgers import position
 from tests.promised import Promise, promises, twin
@@ -179,7 +172,7 @@ def hands_each_back(take: Take, handed: list[int]) -> None:
     assert [(os.fstat(number).st_ino, name) for number, name in taken] == list(zip(files, "abc", strict=True))
     assert not any(os.get_inheritable(number) for number, _ in taken)
     # The next files, the state directory's lock first of all, get lower numbers.
-    assert all(number >= MOVED_UP for number, _ in taken)
+    assert all(number >= systemd.MOVED_UP for number, _ in taken)
     assert not {*handed} & {number for number, _ in taken}
     for descriptor in handed:
         with pytest.raises(OSError, match="Bad file descriptor"):

@@ -23,7 +23,7 @@ from qps_service.service.patterns import Patterns, find, first_time
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, answers, nothing, promises, twin
+from tests.promised import Patches, Promise, answers, nothing, promises, sets, twin
 from tests.unit import daemons
 from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, read, requests_of, restored
 
@@ -42,20 +42,12 @@ def lines(count: int, first: int = 0) -> bytes:
 class Site:
     """A directory of logs, and a service that follows a pattern in it."""
 
-    def __init__(
-        self,
-        root: Path,
-        pattern: str = "*.log",
-        more: str = "",
-        *,
-        ledger: bool = True,
-        files: Files | None = None,
-    ) -> None:
+    def __init__(self, root: Path, pattern: str = "*.log", more: str = "", **given: Any) -> None:
         self.root = root / "logs"
         self.root.mkdir(exist_ok=True)
         self.pattern = pattern
         text = f'interval = "10s"\n{more.format(self.root)}\n[log.web]\npath = "{self.root}/{pattern}"\n'
-        self.service = Service(root, text, files=files, ledger=str(root / "ledger.db") if ledger else None)
+        self.service = Service(root, text, **{"ledger": str(root / "ledger.db"), **given})
         self.world = self.service.world
 
     def path(self, name: str) -> Path:
@@ -421,7 +413,7 @@ def dates_are_advised_against(tmp_path: Path) -> None:
         site.write(name, line(1))
     assert site.run(5) == {"a-20261129": 0, "dated": 0, "c-1": 0, "c-2": 0}
     assert site.service.said("dates_apart") == []
-    site = Site(tmp_path, ledger=False)
+    site = Site(tmp_path, ledger=None)
     site.at(2, site.write, "a-20261130.log", lines(1))
     site.at(4, site.write, "a-20261201.log", lines(1))
     site.run(8)
@@ -563,19 +555,18 @@ def first_times_are_read(first: Any, tmp_path: Path) -> None:
     assert first(Files(), str(tmp_path / "none"), config) is None
 
 
-class Eager(patterns._Look):
+vanished = patterns._Look._vanished
+
+
+def eagerly(self: Any, tables: Any, present: Any) -> Any:
     """Takes a log that has a table for one of a pattern's, at the first look."""
-
-    def _vanished(self, tables: Any, present: Any, vanished: Any = patterns._Look._vanished) -> Any:
-        yield from [] if self._pipelines else vanished(self, tables, set())
+    yield from [] if self._pipelines else vanished(self, tables, set())
 
 
-class ForEach(patterns._Look):
+def for_each(self: Any, tables: Any, present: Any) -> Any:
     """Has a log that is not there for each pattern."""
-
-    def _vanished(self, tables: Any, present: Any, vanished: Any = patterns._Look._vanished) -> Any:
-        for table in tables:
-            yield from vanished(self, [table], present)
+    for table in tables:
+        yield from vanished(self, [table], present)
 
 
 begin_window = LogPipeline.begin_window
@@ -587,15 +578,13 @@ def without_memory(self: Patterns, *given: Any, came_after: Any = Patterns.came_
     return came_after(self, *given)
 
 
-class Forgetful(Patterns):
+def forgetfully(self: Any, hints: Any, followed: Any, note: Any = Patterns._note) -> None:
     """Does not follow where names went."""
-
-    def _note(self, hints: Any, followed: Any, note: Any = Patterns._note) -> None:
-        note(self, [each for each in hints if not isinstance(each, Moved)], followed)
+    note(self, [each for each in hints if not isinstance(each, Moved)], followed)
 
 
 # Looks again before what it found is followed.
-HASTY = twin(Patterns, "Hasty", "is_due", first=lambda self: vars(self).update(_is_chosen=False))
+HASTY = twin(Patterns, "Hasty", "is_due", first=sets(_is_chosen=False))
 
 
 def all_names(files: Files, directory: str) -> list[str]:
@@ -622,13 +611,13 @@ test_promise, test_twin = promises(
         ],
         renamed_logs_are_rotations: {
             "by no history": Patches(
-                (Patterns, "_note", Forgetful._note), (Follower, "has_file", lambda *_, **__: False)
+                (Patterns, "_note", forgetfully), (Follower, "has_file", lambda *_, **__: False)
             )
         },
         a_log_may_be_rotated_before_it_is_seen: [answers(pipelines, "_opened", ())],
         a_rotation_is_known_over_a_stop: [answers(Follower, "has_file", False)],
         what_two_patterns_match_goes_on_after_a_stop: {
-            "for each": Patches((patterns._Look, "_vanished", ForEach._vanished))
+            "for each": Patches((patterns._Look, "_vanished", for_each))
         },
         copies_are_no_logs: [answers(kinship, "_has_text", False)],
         one_file_is_one_log: [answers(patterns._Look, "_reason")],
@@ -652,7 +641,7 @@ test_promise, test_twin = promises(
         },
         tables_of_their_own_stay: {
             "waits": answers(Patterns, "named", []),
-            "as another's": Patches((patterns._Look, "_vanished", Eager._vanished)),
+            "as another's": Patches((patterns._Look, "_vanished", eagerly)),
         },
         logs_are_bounded: [answers(patterns._Look, "_is_ours", False)],
         so_many_logs_are_made: [Doubled("max_logs")],

@@ -21,7 +21,7 @@ from qps_service.values.positions import Identity, Position
 from qps_service.values.reports import Window
 from tests.following import Paper
 from tests.limits import Doubled
-from tests.promised import MadePromise, Promise, nothing, promises, twin
+from tests.promised import MadePromise, Promise, nothing, promises, sets, twin
 
 SECOND = 10**9
 GOOD = b"1.2.3.4\tGET /\t200\t5\n"
@@ -161,9 +161,7 @@ def the_rules_of_a_log_keep_to_their_time(begin: Begin) -> None:
 
 
 # Other rules have no limit.
-TakesItsTime = twin(
-    LogPipeline, "TakesItsTime", "reconfigure", first=lambda self: vars(self).update(_limited=apply_all)
-)
+TakesItsTime = twin(LogPipeline, "TakesItsTime", "reconfigure", first=sets(_limited=apply_all))
 
 
 # --- what is said about rejected lines
@@ -191,9 +189,7 @@ def rejects_are_said_at_most_once_a_minute(begin: Begin) -> None:
 
 
 # Nothing holds it back.
-SaysEach = twin(
-    LogPipeline, "SaysEach", "read", first=lambda self: vars(self).update(_rejects_said=Throttle(0))
-)
+SaysEach = twin(LogPipeline, "SaysEach", "read", first=sets(_rejects_said=Throttle(0)))
 
 
 class Forgets(LogPipeline):
@@ -275,9 +271,7 @@ def check_mount_is_said(make: type[LogPipeline], tmp_path: Path) -> None:
         pipeline.close()
 
 
-SaysItAgain = twin(
-    LogPipeline, "SaysItAgain", "_look_at_mount", first=lambda self: vars(self).update(_mount_is_said=False)
-)
+SaysItAgain = twin(LogPipeline, "SaysItAgain", "_look_at_mount", first=sets(_mount_is_said=False))
 
 
 class AsksAtEachLook(LogPipeline):
@@ -338,9 +332,7 @@ class EndsNow(LogPipeline):  # whenever it was read
         return super().entries(sequence, now, at)
 
 
-ForgetsTheBeginning = twin(
-    LogPipeline, "ForgetsTheBeginning", "__init__", then=lambda self: vars(self).update(_is_read=False)
-)
+ForgetsTheBeginning = twin(LogPipeline, "ForgetsTheBeginning", "__init__", then=sets(_is_read=False))
 
 
 # --- what was there before the process ended

@@ -18,7 +18,7 @@ from qps_service.service import pipeline
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.values.positions import PIPES, Identity, Position
-from tests.promised import Patches, Promise, answers, promises, twin
+from tests.promised import Patches, Promise, answers, promises, sets, twin
 from tests.unit.daemons import LINE, Service, read
 
 FIELDS = b"#Fields: cs-method cs-uri-stem sc-status\n"
@@ -77,10 +77,8 @@ def other_logs_go_on(tmp_path: Path, given: Given) -> None:
     given.leave()
     service.write_at(25, 5)
     service.run(32)
-    assert [sum(r.requests for r in service.reports if r.log == name) for name in ("piped", "access")] == [
-        1,
-        5,
-    ]
+    assert sum(each.requests for each in service.reports if each.log == "piped") == 1
+    assert sum(each.requests for each in service.reports if each.log == "access") == 5
 
 
 def once_reads_to_the_end(tmp_path: Path) -> None:
@@ -202,7 +200,7 @@ BLIND = Patches((LogPipeline, "_make_stream", LogPipeline._make_follower))
 
 
 # Begins anew with each process.
-Forgetful = twin(Stream, "Forgetful", "__init__", then=lambda self: vars(self).update(_sum=None))
+Forgetful = twin(Stream, "Forgetful", "__init__", then=sets(_sum=None))
 
 
 class KnowsNoColumns(Stream):

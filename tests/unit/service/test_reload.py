@@ -336,10 +336,8 @@ def a_last_report_that_fails_changes_nothing(tmp_path: Path, monkeypatch: Patch)
     service.run(25)
     assert len(service.said("reload_refused")) == 1
     assert service.dropped == []
-    assert [report for report in reported(service) if report[1] == "other"] == [
-        (1, "other", 4),
-        (2, "other", 5),
-    ]
+    others = [report for report in reported(service) if report[1] == "other"]
+    assert others == [(1, "other", 4), (2, "other", 5)]
     assert counted(tmp_path, "other") == [9]
 
 
@@ -468,10 +466,7 @@ ForgetsTheGone = twin(Pipelines, "ForgetsTheGone", "_leave", then=lambda self: s
 
 # What was not found at once is of the past.
 GivesUp = twin(
-    Pipelines,
-    "GivesUp",
-    "commit",
-    first=lambda self: [pipeline._expected.clear() for pipeline in self.followed],
+    Pipelines, "GivesUp", "commit", first=lambda self: [each._expected.clear() for each in self.followed]
 )
 
 

@@ -12,20 +12,11 @@ from qps_service.counting.rules import Rule, compile_match, make_rule
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice
 from qps_service.service import rule_time as module
-from qps_service.service.rule_time import (
-    BUDGET,
-    LIMIT,
-    ORDINARY,
-    PERIOD,
-    QUIET_AFTER,
-    CpuLimit,
-    RuleTime,
-    TookTooLong,
-)
+from qps_service.service.rule_time import BUDGET, LIMIT, ORDINARY, PERIOD, CpuLimit, RuleTime, TookTooLong
 from qps_service.text.units import MILLISECOND, SECOND
 from qps_service.values.counts import OTHER
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, answers, promises, twin
+from tests.promised import Patches, Promise, answers, promises, sets, twin
 
 
 def rule(match: str, name: str = "/x") -> Rule:
@@ -274,9 +265,9 @@ def check_notices(make: type[RuleTime]) -> None:
     assert ended == f"the rule 'slow' {ENDED}"
     assert spent.startswith(f"{SPENT}the rule 'slow' took 50.0 ms on '/")
     assert flood() == []
-    told.now += QUIET_AFTER - 2 * PERIOD
+    told.now += module.QUIET_AFTER - 2 * PERIOD
     assert flood() == []
-    told.now += QUIET_AFTER
+    told.now += module.QUIET_AFTER
     assert len(flood()) == 2
 
 
@@ -309,14 +300,9 @@ def test_the_limit_and_the_share_together() -> None:
 
 
 NEVER_AGAIN = twin(RuleTime, "never again", "_begin_anew", instead=lambda *_: False)
-NOTHING_IS_CHARGED = twin(
-    RuleTime, "nothing is charged", "__call__", first=lambda self: vars(self).update(_left=BUDGET)
-)
+NOTHING_IS_CHARGED = twin(RuleTime, "nothing is charged", "__call__", first=sets(_left=BUDGET))
 THE_ORDINARY_IS_FREE = twin(
-    RuleTime,
-    "the ordinary is free",
-    "__call__",
-    first=lambda self: vars(self).update(is_reporting=lambda: False),
+    RuleTime, "the ordinary is free", "__call__", first=sets(is_reporting=lambda: False)
 )
 
 
@@ -327,7 +313,7 @@ class EachLogHasItsOwn(RuleTime):
         return super().__call__(rules, route, max_route)
 
 
-NoSign = twin(RuleTime, "NoSign", "__call__", first=lambda self: vars(self).update(_unsigned=0))
+NoSign = twin(RuleTime, "NoSign", "__call__", first=sets(_unsigned=0))
 
 
 test_promise, test_twin = promises(
@@ -375,7 +361,7 @@ test_promise, test_twin = promises(
         RuleTime,
         {
             "each time": answers(module._News, "is_news", True),
-            "never again": Patches((module, "QUIET_AFTER", 10 * QUIET_AFTER)),
+            "never again": Patches((module, "QUIET_AFTER", 10 * module.QUIET_AFTER)),
             "any rule": Patches(
                 (RuleTime, "_slowest", lambda self, rules, _: f"the rule '{rules[0].match}'")
             ),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from qps_service.service.systemd import EXTENSION, Supervisor, watchdog_of
-from tests.promised import Promise, promises, twin
+from tests.promised import Promise, promises, sets, twin
 
 SECOND = 10**9
 TIMEOUT = 20 * SECOND
@@ -50,7 +50,7 @@ def is_fed_at_half_of_the_timeout(supervisor: type[Supervisor]) -> None:
 
 
 # A datagram for each block that is read.
-FeedsEachTime = twin(Supervisor, "FeedsEachTime", "alive", first=lambda self: vars(self).update(_fed_at=None))
+FeedsEachTime = twin(Supervisor, "FeedsEachTime", "alive", first=sets(_fed_at=None))
 
 
 class FeedsAtTheTimeout(Supervisor):
@@ -128,15 +128,11 @@ def gets_more_time_for_a_long_first_or_last_read(supervisor: type[Supervisor]) -
 
 
 # A read longer than the extension is killed.
-ExtendsOnlyOnce = twin(
-    Supervisor, "ExtendsOnlyOnce", "alive", then=lambda self: vars(self).update(_in_transition=False)
-)
+ExtendsOnlyOnce = twin(Supervisor, "ExtendsOnlyOnce", "alive", then=sets(_in_transition=False))
 
 
 # A service that is up asks for more time to start.
-ExtendsForever = twin(
-    Supervisor, "ExtendsForever", "ready", then=lambda self: vars(self).update(_in_transition=True)
-)
+ExtendsForever = twin(Supervisor, "ExtendsForever", "ready", then=sets(_in_transition=True))
 
 
 # --- the datagrams

@@ -26,6 +26,7 @@ from qps_service.service.pipeline import LogPipeline
 from tests.promised import Patches, Promise, promises
 
 SECOND = 10**9
+Monkey = pytest.MonkeyPatch
 A = b"#Fields: date time cs-method cs-uri-stem sc-status sc-bytes\r\n"
 B = b"#Fields: sc-status cs-uri-stem cs-method time-taken\r\n"
 ROWS = {A: b"2026-11-24 10:00:00 GET /%d 200 7\r\n", B: b"200 /%d GET 3\r\n"}
@@ -211,7 +212,7 @@ def reloaded(log: Log) -> None:
     assert log.counted() == (6, {"fields": 1})
 
 
-def fails_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def fails_once(monkeypatch: Monkey) -> None:
     failures = [OSError(5, "Input/output error")]
 
     def find(read: w3c.Read, place: int) -> bytes:
@@ -223,11 +224,7 @@ def fails_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check_history(
-    history: Callable[[Log], None],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    before: bytes | None,
-    fails: bool,
+    history: Callable[[Log], None], tmp_path: Path, monkeypatch: Monkey, before: bytes | None, fails: bool
 ) -> None:
     if before is None:
         monkeypatch.setattr(w3c, "LOOK_BACK", 1)
