@@ -4,7 +4,7 @@ from pathlib import Path
 
 from qps_service.counting import budget
 from qps_service.service.pipeline import LogPipeline
-from tests.promised import Promise, promises, sets, twin
+from tests.promised import Promise, promises, twin
 from tests.unit.daemons import Service
 
 ROWS = 1000  # the least that can be set: 83 short routes
@@ -78,7 +78,7 @@ class Forgets(LogPipeline):  # each is told of no other one
         super().__init__(*given, **named)
 
 
-SAYS_EACH = twin(LogPipeline, "says each", "_say_folds", first=sets(_folds_said=set()))
+SAYS_EACH = twin(LogPipeline, "says each", "_say_folds", first=lambda self: self._folds_said.clear())
 KEEPS = twin(
     LogPipeline,
     "keeps its places",

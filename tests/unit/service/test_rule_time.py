@@ -18,6 +18,8 @@ from qps_service.values.counts import OTHER
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, answers, promises, sets, twin
 
+QUIET_AFTER = module.QUIET_AFTER
+
 
 def rule(match: str, name: str = "/x") -> Rule:
     return make_rule(compile_match(match), name)
@@ -265,9 +267,9 @@ def check_notices(make: type[RuleTime]) -> None:
     assert ended == f"the rule 'slow' {ENDED}"
     assert spent.startswith(f"{SPENT}the rule 'slow' took 50.0 ms on '/")
     assert flood() == []
-    told.now += module.QUIET_AFTER - 2 * PERIOD
+    told.now += QUIET_AFTER - 2 * PERIOD
     assert flood() == []
-    told.now += module.QUIET_AFTER
+    told.now += QUIET_AFTER
     assert len(flood()) == 2
 
 
@@ -361,7 +363,7 @@ test_promise, test_twin = promises(
         RuleTime,
         {
             "each time": answers(module._News, "is_news", True),
-            "never again": Patches((module, "QUIET_AFTER", 10 * module.QUIET_AFTER)),
+            "never again": Patches((module, "QUIET_AFTER", 10 * QUIET_AFTER)),
             "any rule": Patches(
                 (RuleTime, "_slowest", lambda self, rules, _: f"the rule '{rules[0].match}'")
             ),
