@@ -292,18 +292,10 @@ def without_links(self: Files, path: str) -> str:
     return path
 
 
-test_a_mount, test_a_mount_that_is_not_seen_is_caught = promises(
-    Promise(
-        check_mount,
-        None,
-        {
-            "never": answers(Files, "is_mounted_alone", False),
-            "links": Patches((Files, "resolve", without_links)),
-        },
-    )
-)
+NO_MOUNT = answers(Files, "is_mounted_alone", False)
+NO_LINKS = Patches((Files, "resolve", without_links))
 test_a_mount, test_a_mount_that_is_not_seen_is_caught = map(
-    needs_root, (test_a_mount, test_a_mount_that_is_not_seen_is_caught)
+    needs_root, promises({check_mount: {"never": NO_MOUNT, "links": NO_LINKS}})
 )
 
 
@@ -606,10 +598,9 @@ def the_ledger_is_named(place: Place, monkeypatch: Monkey, source: str, state: s
         ]  # fmt: skip
 
 
-def outputs_files_are_tried(
-    place: Place, text: str, lay: Callable[[Path], object], problem: str | None
-) -> None:
+def outputs_files_are_tried(place: Place, case: tuple[str, Callable[[Path], object], str | None]) -> None:
     """As the service's user, whose rights root has not."""
+    text, lay, problem = case
     (place / "out").mkdir()
     lay(place / "out")
     name, _, path = text.partition(":")
@@ -685,16 +676,8 @@ test_tried, test_tried_twin = map(
             )
         ),
         *(
-            Promise(
-                outputs_files_are_tried,
-                None,
-                NOT_TRIED if problem else {},
-                label=str(number),
-                text=text,
-                lay=lay,
-                problem=problem,
-            )
-            for number, (text, lay, problem) in enumerate(TRIED)
+            Promise(outputs_files_are_tried, None, NOT_TRIED if case[2] else {}, label=str(number), case=case)
+            for number, case in enumerate(TRIED)
         ),
         *(
             Promise(others_are_told, None, ALONE if told else {}, label=str(number), runs=runs, told=told)

@@ -154,6 +154,7 @@ class FedByATimer(Daemon):
         super()._start()
 
 
+HEARS = {"to its end": Patches((daemons, "World", HearsToItsEnd))}
 test_promise, test_twin = promises(
     {
         counts_each_window_and_the_last_part: served_by(EatsTheLastWindow),
@@ -163,17 +164,9 @@ test_promise, test_twin = promises(
         feeds_the_watchdog_only_while_it_moves: served_by(FedByATimer),
     },
     Promise(
-        hears_signals_until_its_last_commit,
-        None,
-        {**served_by(DeafFromTheStop), "to its end": Patches((daemons, "World", HearsToItsEnd))},
-        close_after=None,
+        hears_signals_until_its_last_commit, None, {**served_by(DeafFromTheStop), **HEARS}, close_after=None
     ),
-    Promise(
-        hears_signals_until_its_last_commit,
-        None,
-        {"to its end": Patches((daemons, "World", HearsToItsEnd))},
-        close_after=0,
-    ),
+    Promise(hears_signals_until_its_last_commit, None, HEARS, close_after=0),
 )
 
 

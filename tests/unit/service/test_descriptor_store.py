@@ -58,11 +58,8 @@ def keeps_a_file_under_its_logs_new_name(store: type[DescriptorStore], handed: l
     """Before the old one is dropped, so that no moment is without it."""
     told: list[tuple[str, list[int]]] = []
     files = [(handed[0], "old@0@1-2"), (handed[1], "new@5@1-3"), (handed[2], "gone@0@1-4")]
-    kept = store(
-        Supervisor(lambda text, fds: told.append((text, list(fds))), None),
-        files,
-        {"old": "new", "new": "new"},
-    )
+    supervisor = Supervisor(lambda text, fds: told.append((text, list(fds))), None)
+    kept = store(supervisor, files, {"old": "new", "new": "new"})
     assert told == [
         ("FDSTORE=1\nFDNAME=new@0@1-2\nFDPOLL=0", [handed[0]]),
         ("FDSTOREREMOVE=1\nFDNAME=old@0@1-2", []),

@@ -306,32 +306,21 @@ EMPTY = Patches((daemons, "LogPipeline", CountsTheEmptyWindow))
 SAME_WINDOW = answers(Aggregator, "begin_anew")
 NEW_ONES, OLD_ONES = (Patches((Follower, "_reached", twin)) for twin in (any_file_is_new, any_file_is_old))
 
+AWAY = {"never": NEVER, "window": SAME_WINDOW}
 # What happens, the windows that are told, and twins.
 CASES: dict[str, tuple[Callable[[Machine], object], list[Told], dict[str, Patches]]] = {
     # Absent at the start and through three reports, the first of which is since the last service's.
-    "mounted late": (
-        mounted(124.7, 126, 140),
-        [(130, 4, 5.0), (140, 10, 10.0)],
-        {"never": NEVER, "window": SAME_WINDOW, "new": NEW_ONES},
-    ),
+    "mounted late": (mounted(124.7, 126, 140), [(130, 4, 5.0), (140, 10, 10.0)], {**AWAY, "new": NEW_ONES}),
     "mounted late after one report": (mounted(112.7, 114, 120), [(120, 6, 7.0)], {}),
     # The look that finds it is a report's: that window has no length left, and the next is whole.
     "mounted at the end of a window": (mounted(129.9, 132, 140), [(140, 8, 10.0)], {}),
     # What comes after the window without length was missed by none.
     "written right after that": (mounted(129.9, 130, 140), [(140, 10, 10.0)], {"empty": EMPTY}),
-    "unmounted while running": (
-        unmounted_while_running,
-        [(110, 5, 90.0), (130, 2, 2.0)],
-        {"never": NEVER, "window": SAME_WINDOW},
-    ),
+    "unmounted while running": (unmounted_while_running, [(110, 5, 90.0), (130, 2, 2.0)], AWAY),
     "rotated meanwhile": (rotated_meanwhile, [(130, 4, 5.0)], {"new": NEW_ONES}),
     "many rotations meanwhile": (many_rotations_meanwhile, [(130, 4, 5.0)], {}),
     # The file is open all the time, and reading it fails.
-    "unreadable disk": (
-        lambda machine: machine.refuse("read_fails", errno.EIO),
-        [(130, 2, 2.0)],
-        {"never": NEVER, "window": SAME_WINDOW},
-    ),
+    "unreadable disk": (lambda machine: machine.refuse("read_fails", errno.EIO), [(130, 2, 2.0)], AWAY),
     "stale handle": (stale_handle, [(110, 5, 90.0), (130, 2, 2.0)], {}),
     "unreadable new log": (unreadable_new_log, [(130, 2, 2.0)], {"new": NEW_ONES}),
     "unknown on a late volume": (unknown(104.7), [(110, 4, 5.0)], {"new": NEW_ONES}),

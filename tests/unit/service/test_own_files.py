@@ -68,13 +68,8 @@ def hard_linked(target: str) -> Lay:
     return lambda site: laid(lambda path: path.hardlink_to(site / target), "out/reports")(site)
 
 
-LEDGER, SOURCE, LOG, A_FILE, B_FILE = (
-    "the ledger's",
-    "the configuration",
-    "a log",
-    "a file of the log a",
-    "a file of the log b",
-)
+LEDGER, SOURCE, LOG = "the ledger's", "the configuration", "a log"
+A_FILE, B_FILE = "a file of the log a", "a file of the log b"
 LEADING: dict[str, tuple[Lay, str]] = {
     "log": (lambda site: f"{site}/logs/access.log", LOG),
     "log by ..": (lambda site: f"{site}/out/../logs/access.log", LOG),

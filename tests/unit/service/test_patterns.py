@@ -28,6 +28,7 @@ from tests.unit import daemons
 from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, read, requests_of, restored
 
 HOUR = 3600
+Look = patterns._Look
 
 
 def line(number: int, at: int = 0) -> bytes:
@@ -555,7 +556,7 @@ def first_times_are_read(first: Any, tmp_path: Path) -> None:
     assert first(Files(), str(tmp_path / "none"), config) is None
 
 
-vanished = patterns._Look._vanished
+vanished = Look._vanished
 
 
 def eagerly(self: Any, tables: Any, present: Any) -> Any:
@@ -600,15 +601,12 @@ test_promise, test_twin = promises(
         what_comes_all_at_once_is_reported: [
             Patches((LogPipeline, "begin_window", lambda log, now, _=0: begin_window(log, now)))
         ],
-        each_match_is_a_log: [answers(Patterns, "is_due", False), answers(patterns._Look, "_starts", False)],
+        each_match_is_a_log: [answers(Patterns, "is_due", False), answers(Look, "_starts", False)],
         nothing_is_known_by_its_name_alone: [
-            Patches((patterns._Look, "_is_before", lambda *_: True), (Patterns, "left_out", nothing)),
-            answers(patterns._Look, "_by_text", "its name"),
+            Patches((Look, "_is_before", lambda *_: True), (Patterns, "left_out", nothing)),
+            answers(Look, "_by_text", "its name"),
         ],
-        what_is_older_is_a_rotation: [
-            answers(patterns._Look, "_is_before", False),
-            answers(Patterns, "keep"),
-        ],
+        what_is_older_is_a_rotation: [answers(Look, "_is_before", False), answers(Patterns, "keep")],
         renamed_logs_are_rotations: {
             "by no history": Patches(
                 (Patterns, "_note", forgetfully), (Follower, "has_file", lambda *_, **__: False)
@@ -616,11 +614,9 @@ test_promise, test_twin = promises(
         },
         a_log_may_be_rotated_before_it_is_seen: [answers(pipelines, "_opened", ())],
         a_rotation_is_known_over_a_stop: [answers(Follower, "has_file", False)],
-        what_two_patterns_match_goes_on_after_a_stop: {
-            "for each": Patches((patterns._Look, "_vanished", for_each))
-        },
+        what_two_patterns_match_goes_on_after_a_stop: {"for each": Patches((Look, "_vanished", for_each))},
         copies_are_no_logs: [answers(kinship, "_has_text", False)],
-        one_file_is_one_log: [answers(patterns._Look, "_reason")],
+        one_file_is_one_log: [answers(Look, "_reason")],
         a_log_that_vanished_leaves: [answers(Pipelines, "take_ended", []), answers(Follower, "ends", True)],
         directories_may_come_one_by_one: [
             Patches((Watcher, "is_blind", False)),
@@ -641,17 +637,17 @@ test_promise, test_twin = promises(
         },
         tables_of_their_own_stay: {
             "waits": answers(Patterns, "named", []),
-            "as another's": Patches((patterns._Look, "_vanished", eagerly)),
+            "as another's": Patches((Look, "_vanished", eagerly)),
         },
-        logs_are_bounded: [answers(patterns._Look, "_is_ours", False)],
+        logs_are_bounded: [answers(Look, "_is_ours", False)],
         so_many_logs_are_made: [Doubled("max_logs")],
         what_was_left_out_by_the_bound_begins_at_its_end: {
             "all that come later": Patches(
-                (patterns._Look, "_starts", lambda self, match: match.table.path in self._patterns.looked)
+                (Look, "_starts", lambda self, match: match.table.path in self._patterns.looked)
             )
         },
         far_too_many_matches_cost_little: {
-            "asks each": Patches((patterns._Look, "_may_have", lambda self, _: self._pipelines.values())),
+            "asks each": Patches((Look, "_may_have", lambda self, _: self._pipelines.values())),
             "compares each": Patches((patterns, "MARKS", [""])),
         },
         files_keep_no_directory_out: {"any name": Patches((Files, "directories", all_names))},

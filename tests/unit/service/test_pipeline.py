@@ -376,16 +376,7 @@ test_promise, test_twin = promises(
             Doubled("service.pipeline:LOSS_RECENT"),
         ],
     },
-    Promise(
-        check_mount_is_said,
-        LogPipeline,
-        [
-            SaysItAgain,
-            AsksAtEachLook,
-            SaysItOnce,
-            twin(LogPipeline, "silent", "_look_at_mount", instead=nothing),
-        ],
-    ),
+    Promise(check_mount_is_said, LogPipeline, [SaysItAgain, AsksAtEachLook, SaysItOnce]),
     Promise(check_many_logs_share_what_is_counted, LogPipeline, [Doubled("service.pipeline:COUNTED_LIMIT")]),
     Promise(check_unread, LogPipeline, [EndsNow, ForgetsTheBeginning]),
     *(Promise(check_clock, resume._last_written, TRUSTED.get(clock, {}), clock=clock) for clock in CLOCKS),

@@ -217,6 +217,7 @@ def ours_only(status: os.stat_result, what: str) -> None:
         raise PermissionError(1, what)
 
 
+OURS = Patches((state_directory, OWN, ours_only))
 test_owner, test_owner_twin = map(
     needs_root,
     promises(
@@ -225,11 +226,6 @@ test_owner, test_owner_twin = map(
             one_that_became_foreign_is_not_held: [ANYBODYS, LAID],
             a_foreign_link_is_refused: [ANYBODYS, LAID],
         },
-        Promise(
-            ours_and_roots_are_taken,
-            None,
-            [Patches((state_directory, OWN, ours_only))],
-            caught=(ConfigError,),
-        ),
+        Promise(ours_and_roots_are_taken, None, [OURS], caught=(ConfigError,)),
     ),
 )

@@ -111,7 +111,7 @@ def test_the_watchdogs_timeout(environment: dict[str, str], nanoseconds: int | N
 # --- more time for a long first or last read
 
 
-def gets_more_time_for_a_long_first_or_last_read(supervisor: type[Supervisor]) -> None:
+def gets_more_time_for_a_long_read(supervisor: type[Supervisor]) -> None:
     """While it starts and while it stops it asks for more time, well before that is over; never between."""
     assert EXTENSION == 30 * SECOND
     systemd = Systemd(supervisor, watchdog=None)
@@ -182,10 +182,6 @@ test_promise, test_twin = promises(
         is_fed_at_half_of_the_timeout, Supervisor, [FeedsEachTime, FeedsAtTheTimeout, FeedsWithTheStatus]
     ),
     Promise(may_sleep_until_feeding_is_due, Supervisor, [SleepsTooLong]),
-    Promise(
-        gets_more_time_for_a_long_first_or_last_read,
-        Supervisor,
-        [ExtendsOnlyOnce, ExtendsForever, ForgetsTheStop],
-    ),
+    Promise(gets_more_time_for_a_long_read, Supervisor, [ExtendsOnlyOnce, ExtendsForever, ForgetsTheStop]),
     Promise(goes_on_though_nobody_listens, Supervisor, [Insists], caught=(ConnectionRefusedError,)),
 )

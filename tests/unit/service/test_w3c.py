@@ -304,6 +304,9 @@ TAKE_IN, SCAN_ROWS = W3cScanner._take_in, W3cScanner._scan_rows
 NONE_KEPT = Patches((ledger_module, "put_positions", keeps_none))
 LOOK = "_look_for_directive"
 NONE_FOUND = Patches((Generation, LOOK, looks_for_none))
+UNCOUNTED = Patches((W3cScanner, "_take_in", uncounted))
+GOES_ON = Patches((Generation, "_restart", goes_on))
+SUPPRESSED = Patches((Generation, LOOK, suppresses))
 ONE_FOR_ALL = Patches(
     *((W3cScanner, name, getattr(KeepsItsOwn, name)) for name in ("_take_in", "_scan_rows"))
 )
@@ -318,26 +321,14 @@ HISTORIES: dict[str, tuple[bytes | None, Callable[[Log], None], dict[str, Patche
     "rotated behind fields": (None, rotated_behind_fields, {"one for all": ONE_FOR_ALL}),
     "rotated while nobody ran": (None, rotated_while_nobody_ran, {"none kept": NONE_KEPT}),
     # What is written then has fields of its own, and has to.
-    "truncated": (
-        None,
-        played("a . A a . 0 . B b . ! b", rejected=3),
-        {"uncounted": Patches((W3cScanner, "_take_in", uncounted))},
-    ),
-    "truncated without fields": (
-        None,
-        truncated_without_fields,
-        {"goes on": Patches((Generation, "_restart", goes_on))},
-    ),
+    "truncated": (None, played("a . A a . 0 . B b . ! b", rejected=3), {"uncounted": UNCOUNTED}),
+    "truncated without fields": (None, truncated_without_fields, {"goes on": GOES_ON}),
     # What was there at the first look is not counted, and read by all the same.
     "begun at the end": (A + ROWS[A] % 99, played("a . B b"), {"none found": NONE_FOUND}),
     "of an older ledger": (b"", of_an_older_ledger, {"none found": NONE_FOUND}),
     "reloaded": (b"", reloaded, {"takes no notice": Patches((Generation, LOOK, takes_no_notice))}),
     # The disk fails when what stands above is to be looked for: that is tried again, and nothing is lost.
-    "unreadable at first": (
-        A + ROWS[A] % 99,
-        played("a"),
-        {"suppressed": Patches((Generation, LOOK, suppresses))},
-    ),
+    "unreadable at first": (A + ROWS[A] % 99, played("a"), {"suppressed": SUPPRESSED}),
 }
 test_promise, test_twin = promises(
     *(

@@ -79,18 +79,22 @@ def test_what_nginx_could_not_read_is_named(text: str, problem: str) -> None:
     assert said(of_nginx(text)) == [f"main.conf, line {problem}"]
 
 
+HOSTILE = (
+    "",
+    "http {",
+    "}",
+    "\0" * 9,
+    '"',
+    "include *;",
+    "a_by_lua_block {",
+    "{" * 5000,
+    "x {" * 5000,
+    "$" * 5000,
+)
+
+
 def test_a_hostile_configuration_has_no_logs() -> None:
-    for text in (
-        "",
-        "http {",
-        "}",
-        "\0" * 9,
-        '"',
-        "include *;",
-        "a_by_lua_block {",
-        *(text * 5000 for text in ("{", "x {", "$")),
-    ):
-        assert not of_nginx(text).logs, text
+    assert [text for text in HOSTILE if of_nginx(text).logs] == []
 
 
 def test_what_stands_before_a_mistake_counts() -> None:
