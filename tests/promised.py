@@ -13,7 +13,7 @@ show what is wrong with the twins stand beside it as @example.
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -167,6 +167,17 @@ def promises(
         promise.catch(twin, request)
 
     return test_promise, test_twin
+
+
+def cases(
+    check: Callable[..., object],
+    given: Iterable[Any],
+    twins: Callable[[Any], Twins],
+    caught: tuple[type[Exception], ...] = (),
+) -> list[Promise]:
+    """What a check that takes no part asserts of each `case`, by its number, with the twins of that case."""
+    numbered = enumerate(given)
+    return [Promise(check, None, twins(case), caught, str(number), case=case) for number, case in numbered]
 
 
 # --- twins of a class, each in a line

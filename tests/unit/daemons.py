@@ -212,7 +212,7 @@ class Service:
         ledger: str | None = None,
     ) -> None:
         self.world = World()
-        self.log = root / "access.log"
+        self.log, self.other = root / "access.log", root / "other.log"
         self.file = root / "qps-reporter.toml"
         self.configure(toml or f'[log.access]\npath = "{self.log}"\n')
         self.told: list[str] = []  # what systemd was told

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -22,7 +22,7 @@ from qps_service.counting.rules import apply_all
 from qps_service.files.kernel import Files, Seen, group_name, user_name
 from qps_service.service import other_runs, own_user
 from qps_service.service.patterns import Patterns
-from tests.promised import Patches, Promise, answers, promises
+from tests.promised import Patches, Promise, answers, cases, promises
 
 Captured = pytest.CaptureFixture[str]
 Monkey = pytest.MonkeyPatch
@@ -629,8 +629,9 @@ TRIED: tuple[tuple[str, Callable[[Path], object], str | None], ...] = (
 )
 
 
-def others_are_told(place: Place, runs: tuple[tuple[str, str], ...], told: list[str]) -> None:
+def others_are_told(place: Place, case: tuple[tuple[tuple[str, str], ...], list[str]]) -> None:
     """Processes of `run` that have the log open, but for the service itself."""
+    runs, told = case
     for number, (command, group) in enumerate(runs, start=7):
         process = place / "proc" / str(number)
         (process / "fd").mkdir(parents=True)
@@ -652,7 +653,7 @@ RUNS: tuple[tuple[tuple[tuple[str, str], ...], list[str]], ...] = (
     ((("python3 -m qps_service run x", HAND),), ["PID 7 (qps_service run x)"]),
     (((RUN, UNIT), ("tail -F access.log", HAND), ("qps-reporter check", HAND)), []),
 )
-OTHERS = ((RUN, UNIT), (f"{RUN} other.log", HAND))
+OTHERS: tuple[Any, list[str]] = (((RUN, UNIT), (f"{RUN} other.log", HAND)), [])
 
 
 THE_UNITS = {"the unit's": answers(check, "_state_of_the_unit")}
@@ -675,15 +676,9 @@ test_tried, test_tried_twin = map(
                 ("etc/shop.toml", "given"),
             )
         ),
-        *(
-            Promise(outputs_files_are_tried, None, NOT_TRIED if case[2] else {}, label=str(number), case=case)
-            for number, case in enumerate(TRIED)
-        ),
-        *(
-            Promise(others_are_told, None, ALONE if told else {}, label=str(number), runs=runs, told=told)
-            for number, (runs, told) in enumerate(RUNS)
-        ),
-        Promise(others_are_told, None, {"all": ANYBODY}, label="of others", runs=OTHERS, told=[]),
+        *cases(outputs_files_are_tried, TRIED, lambda case: NOT_TRIED if case[2] else {}),
+        *cases(others_are_told, RUNS, lambda case: ALONE if case[1] else {}),
+        Promise(others_are_told, None, {"all": ANYBODY}, case=OTHERS),
     ),
 )
 

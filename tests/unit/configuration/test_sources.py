@@ -10,7 +10,7 @@ from qps_service.configuration import loader, sources, toml_file
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.toml_file import TomlFile, quoted
 from qps_service.errors import ConfigError
-from tests.promised import Patches, Promise, answers, promises
+from tests.promised import Patches, Promise, answers, cases, promises
 
 LOG = '[log.{0}]\npath = "/var/log/{0}.log"\n'
 A, B = LOG.format("a"), LOG.format("b")
@@ -124,8 +124,9 @@ TWICE: tuple[tuple[dict[str, str], list[str]], ...] = (
 )
 
 
-def check_twice(files: Mapping[str, str], expected: list[str], tmp_path: Path) -> None:
+def check_twice(tmp_path: Path, case: tuple[Mapping[str, str], list[str]]) -> None:
     """Both places are named, and all that is wrong at once."""
+    files, expected = case
     assert [each.partition(" (at")[0] for each in problems(tmp_path, {"qps-reporter.toml": "", **files})] == [
         each.partition(" (at")[0] for each in expected
     ]
@@ -170,8 +171,9 @@ HINTS = (
 )
 
 
-def check_hint(line: str, hint: str | None, tmp_path: Path) -> None:
+def check_hint(tmp_path: Path, case: tuple[str, str | None]) -> None:
     """What is wrong has its line, and the hint is TOML that says what was meant."""
+    line, hint = case
     (problem,) = problems(tmp_path, {"qps-reporter.toml": f"# first\n{line}\n"})
     _, _, said = problem.partition("; ")
     assert said == (hint or ""), problem
@@ -220,17 +222,7 @@ test_promise, test_twin = promises(
         check_the_built_in_log: {"beside others": BESIDE},
         check_a_problem_names_its_file: {"the first": FIRST},
     },
-    *(
-        Promise(
-            check_twice,
-            None,
-            {**(LAST_WINS if number < 5 else {}), **(AT_THE_END if number == 1 else {})},
-            caught=(TypeError,),
-            files=files,
-            expected=expected,
-            label=str(number),
-        )
-        for number, (files, expected) in enumerate(TWICE)
-    ),
-    *(Promise(check_hint, None, NO_HINT if hint else {}, line=line, hint=hint) for line, hint in HINTS),
+    *cases(check_twice, TWICE, lambda case: LAST_WINS if " is set in " in case[1][0] else {}, (TypeError,)),
+    Promise(check_twice, None, AT_THE_END, case=TWICE[1]),
+    *cases(check_hint, HINTS, lambda case: NO_HINT if case[1] else {}),
 )
