@@ -304,18 +304,10 @@ def test_every_path_gives_its_log_a_name(path: str) -> None:
     parse_name(log.name)
 
 
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("/var/log/nginx/access.log", "access"),
-        ("a b!.log", "a_b_"),
-        ("/", "log"),
-        ("_x", "x"),
-        ("größe.log", "gr__e"),
-    ],
-)
-def test_a_logs_name_is_that_of_its_file(path: str, name: str) -> None:
-    assert load(Flags(log=path), {}).logs[0].name == name
+def test_a_logs_name_is_that_of_its_file() -> None:
+    paths = ("/var/log/nginx/access.log", "a b!.log", "/", "_x", "größe.log")
+    names = [load(Flags(log=path), {}).logs[0].name for path in paths]
+    assert names == ["access", "a_b_", "log", "x", "gr__e"]
 
 
 # --- problems, to the letter
@@ -586,9 +578,6 @@ def test_a_problem_is_named_by_where_it_stands(write: Write) -> None:
         "QPS_REPORTER_START: expected start or end, got 'y'",
         "file.toml: log.access.quiet: expected a duration such as 10s, 500ms or 2h, got 'x'",
     )
-
-
-def test_a_bad_name_is_named_by_where_it_stands() -> None:
     assert problems(Flags(log="/x", name="a b")) == (f"--name: {A_NAME}, got 'a b'",)
     variable = {"QPS_REPORTER_NAME": "c d"}
     assert problems(Flags(log="/x"), variable) == (f"QPS_REPORTER_NAME: {A_NAME}, got 'c d'",)
@@ -622,13 +611,10 @@ def test_an_empty_variable_is_not_set() -> None:
 # --- what outputs need
 
 
-@pytest.mark.parametrize(
-    ("listen", "address"),
-    [("127.0.0.1:9145", ("127.0.0.1", 9145)), ("[::]:1", ("::", 1)), ("192.0.2.1:1", ("192.0.2.1", 1))],
-)
-def test_addresses_to_listen_on(write: Write, listen: str, address: tuple[str, int]) -> None:
-    text = f'[log.a]\npath = "/a"\n[output.prometheus]\nlisten = "{listen}"\n'
-    assert load(write(text), {}).outputs == (PrometheusConfig(address),)
+def test_addresses_to_listen_on(write: Write) -> None:
+    for host, port in (("127.0.0.1", 9145), ("[::]", 1), ("192.0.2.1", 1)):
+        flags = write(f'{ONE_LOG}[output.prometheus]\nlisten = "{host}:{port}"\n')
+        assert load(flags, {}).outputs == (PrometheusConfig((host.strip("[]"), port)),)
 
 
 OUTPUTS_OF_PROMETHEUS = (

@@ -200,6 +200,16 @@ def test_waiting_is_the_status_until_the_log_is_there(tmp_path: Path) -> None:
     assert [bool(render_text(report)) for report in service.reports] == [False, True, True]
 
 
+def test_a_stop_in_a_long_read_is_told_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    service = Service(tmp_path, files=SlowFiles(1, start=1.1))
+    service.write(1)
+    service.write_at(2, 100_000)
+    service.run(5)
+    assert service.moments("STOPPING=1")[0] < 10
+    assert sum(service.requests) == 100_000
+    assert service.told_at[-1][0] > 15
+
+
 def test_a_good_reload_keeps_counts_and_changes_the_rest(tmp_path: Path) -> None:
     service = Service(tmp_path)
     log = service.log

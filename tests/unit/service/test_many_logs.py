@@ -304,10 +304,7 @@ test_promise, test_twin = promises(
         },
         lives_while_all_look: served_by(LooksAtAll),
         lives_while_all_take_hints: served_by(TakesAllHints),
-        goes_on_with_its_work_between: {
-            **served_by(LooksAtAll, BeginsAnew),
-            "doubled": Doubled("service.daemon:TURN"),
-        },
+        goes_on_with_its_work_between: {**served_by(BeginsAnew), "doubled": Doubled("service.daemon:TURN")},
         reports_in_time: served_by(EndsAllWindows, WaitsForAll),
         answers_who_asks_in_a_turn_after_it: served_by(AnswersAtTheEndOfATurn),
         a_stop_in_a_turn_reads_all_logs: served_by(StopsWithTheTurn),

@@ -528,7 +528,6 @@ def a_stop_reads_to_the_end_where_positions_are_not_kept(tmp_path: Path, monkeyp
         service.write_at(2, BACKLOG)
         service.world.at(19, sick.heal)
         service.run(4)
-        assert service.moments("STOPPING=1")[0] < 5
         assert service.said("stopped") == [
             f"stopped; {BACKLOG + 1} requests counted and 0 lines rejected in total"
         ]
