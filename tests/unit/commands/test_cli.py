@@ -115,24 +115,6 @@ def test_a_wrong_command_line_is_2(words: list[str], capsys: Captured) -> None:
     assert capsys.readouterr().err.startswith("usage: qps-reporter")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status"),
-    [
-        (["explain", "--format", "%U %>s", *["/help 200"] * 9], 0),
-        (["explain", "x"], 1),
-        (["summarize", "--format", "default", "/dev/null"], 0),
-        (["check", "/dev/null"], 1),
-    ],
-)
-def test_the_status_is_told_though_nobody_reads_the_answer(arguments: list[str], status: int) -> None:
-    read_end, write_end = os.pipe()
-    os.close(read_end)
-    command = [sys.executable, "-m", "qps_service", *arguments]
-    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
-    os.close(write_end)
-    assert (done.returncode, done.stderr) == (status, "")
-
-
 def check_closed(main: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> None:
     """As the interpreter has streams that are closed: `>&-`."""
     monkeypatch.setattr(cli, "_finish", lambda: None)

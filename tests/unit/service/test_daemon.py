@@ -29,6 +29,7 @@ def counts_each_window_and_the_last_part(tmp_path: Path) -> None:
     assert [report.seconds for report in service.reports] == [10, 10, 5.5]
     assert [report.rate for report in service.reports] == [1, 0.5, 5 / 5.5]
     assert [report.sequence for report in service.reports] == [1, 2, 3]
+    assert service.recorder.closed
 
 
 def is_ready_after_the_first_read(tmp_path: Path) -> None:
