@@ -27,25 +27,18 @@ ROOT = Path(__file__).parents[3]
 Captured = pytest.CaptureFixture[str]
 
 
-@pytest.fixture
-def ends_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | int], int]:
-    """Runs a command that returns this, or raises it; the exit status."""
+def ending(monkeypatch: pytest.MonkeyPatch, outcome: BaseException | int) -> int:
+    """The exit status of a command that returns this, or raises it."""
 
-    def end(outcome: BaseException | int) -> int:
-        def run(_arguments: argparse.Namespace) -> int:
-            if isinstance(outcome, BaseException):
-                raise outcome
-            return outcome
+    def run(_arguments: argparse.Namespace) -> int:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
-        def parser(_commands: object) -> argparse.ArgumentParser:
-            made = argparse.ArgumentParser()
-            made.set_defaults(run=run)
-            return made
-
-        monkeypatch.setattr(cli, "make_parser", parser)
-        return main([])
-
-    return end
+    made = argparse.ArgumentParser()
+    made.set_defaults(run=run)
+    monkeypatch.setattr(cli, "make_parser", lambda _: made)
+    return main([])
 
 
 @pytest.mark.parametrize(
@@ -67,13 +60,9 @@ def ends_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | int]
     ],
 )
 def test_each_end_has_its_status(
-    ends_with: Callable[[BaseException | int], int],
-    capsys: Captured,
-    outcome: BaseException | int,
-    status: int,
-    said: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured, outcome: BaseException | int, status: int, said: str
 ) -> None:
-    assert ends_with(outcome) == status
+    assert ending(monkeypatch, outcome) == status
     assert capsys.readouterr() == ("", said)
 
 
@@ -100,9 +89,9 @@ test_table, test_table_twin = promises(
 )
 
 
-def test_a_fault_of_ours_is_not_hidden(ends_with: Callable[[BaseException | int], int]) -> None:
+def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZeroDivisionError):
-        ends_with(ZeroDivisionError())
+        ending(monkeypatch, ZeroDivisionError())
 
 
 @pytest.mark.parametrize(

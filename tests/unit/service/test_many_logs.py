@@ -4,7 +4,6 @@ In simulated time, each promise with a broken twin of the loop.
 """
 
 import os
-from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,11 @@ import pytest
 from qps_service.files.kernel import Files, Seen
 from qps_service.following.follower import FollowState
 from qps_service.following.hints import Lost
-from qps_service.following.watcher import Watches
 from qps_service.service import pipeline
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
 from tests.limits import Doubled
 from tests.promised import Patches, nothing, promises, twin
-from tests.unit import daemons
 from tests.unit.daemons import LINE, SECOND, START, Service, SlowFiles, served_by
 from tests.unit.service.test_answers import Asked
 
@@ -59,21 +56,6 @@ class Farm:
 
 
 # --- one inotify instance
-
-
-def polls_one_descriptor(tmp_path: Path) -> None:
-    farm = Farm(tmp_path)
-    polled: list[list[int]] = []
-    wait = farm.service.world.wait
-
-    def recorded(descriptors: Iterable[int], timeout: int) -> bool:
-        polled.append([*descriptors])
-        return wait(polled[-1], timeout)
-
-    farm.service.world.wait = recorded  # type: ignore[method-assign]
-    farm.service.run(3)
-    assert polled
-    assert all(len(descriptors) == 1 for descriptors in polled)
 
 
 def a_hint_that_came_with_another_log_is_not_late(tmp_path: Path) -> None:
@@ -287,14 +269,8 @@ class LooksForAnything(Daemon):
             super()._wait()
 
 
-def make_alone(*arguments: Any, watches: Watches, **keywords: Any) -> LogPipeline:
-    """A pipeline that shares no watches."""
-    return LogPipeline(*arguments, **keywords)
-
-
 test_promise, test_twin = promises(
     {
-        polls_one_descriptor: {"alone": Patches((daemons, "LogPipeline", make_alone))},
         a_hint_that_came_with_another_log_is_not_late: {
             "polls only": Patches((LogPipeline, "has_hints", False))
         },
