@@ -234,26 +234,6 @@ def check_a_slow_first_line(place: Place) -> None:
     assert lines[-1] == "  first line   parses as GET other 200, 512 bytes"
 
 
-test_rules, test_rules_without_a_word_are_caught = promises(
-    {
-        check_rules: {"no warning": answers(check, "polynomial", [])},
-        check_the_files_of_the_configuration: {
-            "the first": Patches((check, "_source", lambda config: [("configuration", config.source, True)]))
-        },
-        check_what_a_pattern_matches: [
-            answers(check, "why_none", ""),
-            answers(check, "advice_for"),
-            answers(Patterns, "named", []),
-        ],
-        check_what_dates_stand_for: [
-            answers(check, "dated_files", []),
-            answers(check, "_why_none_is_dated", ""),
-        ],
-        check_a_slow_first_line: {"no limit": Patches((check, "_limited", apply_all))},
-    }
-)
-
-
 MOUNT = (
     "  mount        it is mounted as a single file: after the next rotation outside it stays the old file, "
     f"and the new one cannot be seen here; mount its directory{PROBLEM}"
@@ -294,11 +274,6 @@ def without_links(self: Files, path: str) -> str:
 
 NO_MOUNT = answers(Files, "is_mounted_alone", False)
 NO_LINKS = Patches((Files, "resolve", without_links))
-test_a_mount, test_a_mount_that_is_not_seen_is_caught = map(
-    needs_root, promises({check_mount: {"never": NO_MOUNT, "links": NO_LINKS}})
-)
-
-
 COMMON = b'1.2.3.4 - - [now] "GET /a HTTP/1.1" 200 7\n'
 W3C = b"#Version: 1.0\r\n#Fields: cs-method cs-uri sc-status sc-bytes\r\n"
 TAKEN = b"#Fields: cs-method cs-uri sc-status time-taken\nGET /a 200 12\n"
@@ -439,7 +414,6 @@ def check_what_was_given(place: Place) -> None:
 
 NO_PIPES = {"no pipes": Patches((Seen, "is_pipe", False))}
 NOTHING_GIVEN = {"nothing given": answers(check, "inherited")}
-test_pipes, test_pipes_twin = promises({check_a_pipe: NO_PIPES, check_what_was_given: NOTHING_GIVEN})
 
 
 def test_one_bad_log_of_several_is_a_problem(place: Place) -> None:
@@ -466,11 +440,11 @@ def test_a_bad_configuration_is_1_and_a_bad_command_line_2(place: Place, capsys:
 # --- as the service's user
 
 
-def check_rights(place: Place, nobody: None, modes: tuple[int, int], said: list[str]) -> None:
-    """What root can read, or enter, and the service's user can't is a problem. `modes`: of the directory and
-    of the log."""
-    place.log(name="logs/access.log", mode=modes[1])
-    (place / "logs").chmod(modes[0])
+def check_rights(place: Place, nobody: None, case: tuple[int, int, list[str]]) -> None:
+    """What root can read, or enter, and the service's user can't is a problem: modes of directory and log."""
+    directory, log, said = case
+    place.log(name="logs/access.log", mode=log)
+    (place / "logs").chmod(directory)
     lines = place.looked("logs/access.log", status=int(PROBLEM in said[-1]))
     assert lines[-len(said) :] == said
     assert os.geteuid() == 0
@@ -478,21 +452,6 @@ def check_rights(place: Place, nobody: None, modes: tuple[int, int], said: list[
 
 REFUSED = f"no: Permission denied for user {OTHER_USER}"
 ROOTS_OWN = {"root's own rights": Patches((check, "as_user", lambda _, look: look()))}
-test_promise, test_twin = map(
-    needs_root,
-    promises(
-        *(
-            Promise(check_rights, None, ROOTS_OWN, modes=modes, said=said, label=f"{modes[0]:o} {modes[1]:o}")
-            for modes, said in (
-                ((0o755, 0o600), [f"  readable     {REFUSED}; its mode is -rw------- root root{PROBLEM}"]),
-                ((0o700, 0o644), [f"  exists       {REFUSED}{PROBLEM}"]),
-                ((0o755, 0o644), [f"  readable     yes, by user {OTHER_USER}", *CHOSEN_GOOD]),
-            )
-        )
-    ),
-)
-
-
 OUTPUTS = {
     "prometheus": ('listen = "[::1]:9310"', "listens on [::1]:9310, or on the socket that systemd passes"),
     "ganglia": ('host = "metrics.example"', "UDP to metrics.example:8649"),
@@ -514,8 +473,9 @@ def test_it_says_where_each_output_leads(place: Place, outputs: dict[str, tuple[
     assert lines[len(outputs)].startswith("log ")
 
 
-def a_place_that_holds_no_file_is_a_problem(place: Place, lay: Callable[[Path], object], mode: str) -> None:
+def a_place_that_holds_no_file_is_a_problem(place: Place, case: tuple[Callable[[Path], object], str]) -> None:
     """Though the service would count all the same."""
+    lay, mode = case
     place.toml('[output.json]\npath = "reports"\n')
     lay(place / "reports")
     said = f"output         json: {place}/reports: it is not a regular file ({mode}){PROBLEM}"
@@ -528,30 +488,6 @@ def a_state_directory_of_another_user_is_a_problem(place: Place) -> None:
     os.chown(place / "state", 4711, -1)
     said = f"state          {place}/state: it belongs to 4711, expected root{PROBLEM}"
     assert said in place.checked("access.log", "--state", "state", status=1)
-
-
-test_no_file, test_no_file_twin = promises(
-    *(
-        Promise(
-            a_place_that_holds_no_file_is_a_problem,
-            None,
-            {"as what it is": Patches((check, "_output", lambda output, user: [("output", "json", True)]))},
-            lay=lay,
-            mode=mode,
-        )
-        for lay, mode in (
-            (os.mkfifo, "prw-r--r--"),
-            (Path.mkdir, "drwxr-xr-x"),
-            (lambda path: path.symlink_to("x"), "lrwxrwxrwx"),
-        )
-    )
-)
-test_foreign_state, test_foreign_state_twin = map(
-    needs_root,
-    promises(
-        Promise(a_state_directory_of_another_user_is_a_problem, None, {"any": answers(check, "objection_to")})
-    ),
-)
 
 
 @as_nobody
@@ -661,6 +597,54 @@ NOT_TRIED = {"not tried": Patches((check, "_objection_to_write", lambda path, an
 ALONE = {"alone": answers(check, "runs_on", [])}
 ANYBODY = Patches(
     (other_runs, "_has_open", lambda pid, log: True), (other_runs, "_NAMES", ("tail", "qps-reporter"))
+)
+AS_IT_IS = {"as what it is": Patches((check, "_output", lambda output, user: [("output", "json", True)]))}
+test_promise, test_twin = promises(
+    {
+        check_rules: {"no warning": answers(check, "polynomial", [])},
+        check_the_files_of_the_configuration: {
+            "the first": Patches((check, "_source", lambda config: [("configuration", config.source, True)]))
+        },
+        check_what_a_pattern_matches: [
+            answers(check, "why_none", ""),
+            answers(check, "advice_for"),
+            answers(Patterns, "named", []),
+        ],
+        check_what_dates_stand_for: [
+            answers(check, "dated_files", []),
+            answers(check, "_why_none_is_dated", ""),
+        ],
+        check_a_slow_first_line: {"no limit": Patches((check, "_limited", apply_all))},
+        check_a_pipe: NO_PIPES,
+        check_what_was_given: NOTHING_GIVEN,
+    },
+    *cases(
+        a_place_that_holds_no_file_is_a_problem,
+        (
+            (os.mkfifo, "prw-r--r--"),
+            (Path.mkdir, "drwxr-xr-x"),
+            (lambda path: path.symlink_to("x"), "lrwxrwxrwx"),
+        ),
+        lambda _: AS_IT_IS,
+    ),
+)
+test_as_root, test_as_root_twin = map(
+    needs_root,
+    promises(
+        {
+            check_mount: {"never": NO_MOUNT, "links": NO_LINKS},
+            a_state_directory_of_another_user_is_a_problem: {"any": answers(check, "objection_to")},
+        },
+        *cases(
+            check_rights,
+            (
+                (0o755, 0o600, [f"  readable     {REFUSED}; its mode is -rw------- root root{PROBLEM}"]),
+                (0o700, 0o644, [f"  exists       {REFUSED}{PROBLEM}"]),
+                (0o755, 0o644, [f"  readable     yes, by user {OTHER_USER}", *CHOSEN_GOOD]),
+            ),
+            lambda _: ROOTS_OWN,
+        ),
+    ),
 )
 test_tried, test_tried_twin = map(
     as_nobody,

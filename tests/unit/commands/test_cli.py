@@ -79,14 +79,6 @@ def check_one_table(statuses: Mapping[int, str], epilogs: Mapping[str, str]) -> 
 
 
 EPILOGS = {name: import_module(f"qps_service.commands.{name}").EPILOG for name in COMMANDS}
-test_table, test_table_twin = promises(
-    Promise(
-        check_one_table,
-        EXITS,
-        {"lacks one": {**EXITS, 5: "more"}, "one more": {key: EXITS[key] for key in EXITS if key != 3}},
-        epilogs=EPILOGS,
-    )
-)
 
 
 def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,10 +129,6 @@ def check_encoding(main: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 AS_THEY_ARE = {"as they are": lambda: main(sys.argv[1:])}
-test_streams, test_streams_twin = promises(
-    Promise(check_closed, main, AS_THEY_ARE, caught=(AttributeError,)),
-    Promise(check_encoding, main, AS_THEY_ARE, caught=(UnicodeEncodeError,)),
-)
 
 
 def test_the_version(capsys: Captured) -> None:
@@ -209,7 +197,11 @@ def check_imports(program: str, name: str) -> None:
         assert not modules & {"qps_service.service.daemon", "inotify_simple", "ctypes"}
 
 
+OTHER_TABLES = {"lacks one": {**EXITS, 5: "more"}, "one more": {key: EXITS[key] for key in EXITS if key != 3}}
 test_promise, test_twin = promises(
+    Promise(check_one_table, EXITS, OTHER_TABLES, epilogs=EPILOGS),
+    Promise(check_closed, main, AS_THEY_ARE, caught=(AttributeError,)),
+    Promise(check_encoding, main, AS_THEY_ARE, caught=(UnicodeEncodeError,)),
     # What is wrong with one of them is wrong with each.
     *(Promise(check_examples, str, CHANGES if name == "run" else {}, name=name) for name in COMMANDS),
     *(

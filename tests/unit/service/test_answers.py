@@ -20,7 +20,7 @@ from qps_service.service.pipeline import LogPipeline
 from qps_service.text.units import MILLISECOND
 from qps_service.values.reports import Overview
 from tests.limits import Doubled
-from tests.promised import promises, twin
+from tests.promised import nothing, promises, twin
 from tests.unit.daemons import SECOND, START, Service, SlowFiles, served_by
 
 
@@ -187,17 +187,11 @@ class AnswersBeforeReading(Daemon):
 
 class CommitsAfterwards(Daemon):
     def _answer(self, now: int) -> None:
-        commit, held = self._writer.commit, []
-
-        def later(*arguments: Any, **keywords: Any) -> bool:
-            held.append((arguments, keywords))
-            return True
-
-        self._writer.commit = later  # type: ignore[method-assign]
+        pipelines: Any = self._pipelines
+        commit, pipelines.commit = pipelines.commit, nothing
         super()._answer(now)
-        self._writer.commit = commit  # type: ignore[method-assign]
-        for arguments, keywords in held:
-            commit(*arguments, **keywords)
+        pipelines.commit = commit
+        commit(now)
 
 
 # Answers come with the tick.

@@ -1,4 +1,4 @@
-"""Many logs in one loop: a hint may come with another one's, and each gets its turn however long a look takes.
+"""Many logs in one loop: a hint may come with another one's, and each gets its turn however long looks take.
 
 In simulated time, each promise with a broken twin of the loop.
 """
