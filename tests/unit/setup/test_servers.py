@@ -80,16 +80,8 @@ def test_what_nginx_could_not_read_is_named(text: str, problem: str) -> None:
 
 
 HOSTILE = (
-    "",
-    "http {",
-    "}",
-    "\0" * 9,
-    '"',
-    "include *;",
-    "a_by_lua_block {",
-    "{" * 5000,
-    "x {" * 5000,
-    "$" * 5000,
+    *("", "http {", "}", "\0" * 9, '"', "include *;", "a_by_lua_block {"),
+    *(text * 5000 for text in ("{", "x {", "$")),
 )
 
 
