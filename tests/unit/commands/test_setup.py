@@ -255,13 +255,14 @@ def check_what_has_no_requests_is_not_matched(site: Site) -> None:
 def check_what_could_not_be_read_takes_nothing_away(site: Site) -> None:
     """A log stays that a file names which is broken now."""
     site.writes()
-    site.nginx(text="http { server { access_log {0}/log/access.log; }\n include gone.conf; } }")
+    site.nginx(text="http { server { access_log {0}/log/access.log; }\n include gone.conf; include qps; } }")
     said = site.writes(status=1)[1]
     assert site.names() == {"access.log": "web", "shop.access.log": "shop"}
     problem = f"  problem: {site.root}/nginx.conf, line 2: "
     assert [line for line in said if line.startswith("  problem: ")] == [
         f"{problem}expected no closing brace; the rest of the file is not read",
         f"{problem}{site.root}/gone.conf: No such file or directory",
+        f"{problem}{site.root}/qps: it is no regular file",
     ]
 
 

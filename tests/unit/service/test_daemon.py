@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from qps_service.configuration.loader import Flags, load
+from qps_service.errors import EXIT_PROBLEM
 from qps_service.files.kernel import Files
 from qps_service.reporting.schedule import Schedule
 from qps_service.reporting.text import render_text
@@ -209,6 +210,15 @@ def test_a_stop_in_a_long_read_is_told_at_once_and_loses_nothing(tmp_path: Path)
     assert service.moments("STOPPING=1")[0] < 10
     assert sum(service.requests) == 100_000
     assert service.told_at[-1][0] > 15
+
+
+def test_a_pass_tells_nothing_that_is_not_in_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(tmp_path)
+    monkeypatch.setattr(service.writer, "commit", lambda *_, **__: False)
+    assert service.daemon.run_once() == EXIT_PROBLEM
+    assert service.reports == []
 
 
 def test_a_good_reload_keeps_counts_and_changes_the_rest(tmp_path: Path) -> None:
