@@ -20,7 +20,7 @@ from qps_service.service.pipeline import LogPipeline
 from qps_service.text.units import MILLISECOND
 from qps_service.values.reports import Overview
 from tests.limits import Doubled
-from tests.promised import Promise, promises
+from tests.promised import nothing, promises, twin
 from tests.unit.daemons import SECOND, START, Service, SlowFiles, served_by
 
 
@@ -98,23 +98,14 @@ def asked(root: Path, files: Files | None = None) -> tuple[Service, Asked]:
 # --- fresh, at once, and in the ledger
 
 
-def asked_three_times(root: Path) -> Asked:
-    service, output = asked(root)
+def tells_all_that_was_written_before_and_is_in_the_ledger(tmp_path: Path) -> None:
+    service, output = asked(tmp_path)
     for second in (1.3, 2.5, 13.7):
         service.write_at(second, 10)
         service.world.hint(second + 0.1, output.send)
     service.run(15)
-    return output
-
-
-def tells_all_that_was_written_before(tmp_path: Path) -> None:
-    assert [lines for _, lines, _ in asked_three_times(tmp_path).answers] == [10, 20, 30]
-
-
-def tells_what_is_in_the_ledger(tmp_path: Path) -> None:
-    answers = asked_three_times(tmp_path).answers
-    assert len(answers) == 3
-    assert all(lines <= committed for _, lines, committed in answers)
+    assert [lines for _, lines, _ in output.answers] == [10, 20, 30]
+    assert all(lines <= committed for _, lines, committed in output.answers)
 
 
 def answers_at_once(tmp_path: Path) -> None:
@@ -224,24 +215,20 @@ class AnswersBeforeReading(Daemon):
 
 class CommitsAfterwards(Daemon):
     def _answer(self, now: int) -> None:
-        commit, held = self._writer.commit, []
-
-        def later(*arguments: Any, **keywords: Any) -> bool:
-            held.append((arguments, keywords))
-            return True
-
-        self._writer.commit = later  # type: ignore[method-assign]
+        pipelines: Any = self._pipelines
+        commit, pipelines.commit = pipelines.commit, nothing
         super()._answer(now)
-        self._writer.commit = commit  # type: ignore[method-assign]
-        for arguments, keywords in held:
-            commit(*arguments, **keywords)
+        pipelines.commit = commit
+        commit(now)
 
 
-class SleepsOn(Daemon):
-    """Answers come with the tick."""
-
-    def _wait(self) -> None:
-        self._waker.wait((), self._looked + SECOND - self._clock.now())
+# Answers come with the tick.
+SleepsOn = twin(
+    Daemon,
+    "SleepsOn",
+    "_wait",
+    instead=lambda self: self._waker.wait((), self._looked + SECOND - self._clock.now()),
+)
 
 
 class IsNeverBehind(Daemon):
@@ -257,14 +244,17 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 test_promise, test_twin = promises(
-    Promise(tells_all_that_was_written_before, None, served_by(AnswersBeforeReading)),
-    Promise(tells_what_is_in_the_ledger, None, served_by(CommitsAfterwards)),
-    Promise(answers_at_once, None, {**served_by(SleepsOn), "doubled": Doubled("service.daemon:HINTS_APART")}),
-    Promise(flushes_when_it_is_due, None, served_by(SleepsOn)),
-    Promise(who_only_connects_costs_no_look, None, served_by(LooksForEach)),
-    Promise(who_asks_is_charged_for_no_rules, None, served_by(ChargesForAll)),
-    Promise(what_clients_cost_is_bounded, None, [Doubled("service.daemon:REST", to=1.5)]),
-    Promise(tells_of_backlogs, None, served_by(IsNeverBehind)),
+    {
+        tells_all_that_was_written_before_and_is_in_the_ledger: served_by(
+            AnswersBeforeReading, CommitsAfterwards
+        ),
+        answers_at_once: {**served_by(SleepsOn), "doubled": Doubled("service.daemon:HINTS_APART")},
+        flushes_when_it_is_due: served_by(SleepsOn),
+        who_only_connects_costs_no_look: served_by(LooksForEach),
+        who_asks_is_charged_for_no_rules: served_by(ChargesForAll),
+        what_clients_cost_is_bounded: [Doubled("service.daemon:REST", to=1.5)],
+        tells_of_backlogs: served_by(IsNeverBehind),
+    }
 )
 
 
