@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from qps_service.cli import main
-from qps_service.scanning.scanner import PURE_VARIABLE
+from qps_service.scanning.built import PURE_VARIABLE
 from qps_service.text.escape import show
 from tests.fault.program import run_program
 from tests.fault.web_requests import ASKS, KINDS

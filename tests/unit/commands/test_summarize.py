@@ -16,7 +16,7 @@ from qps_service.cli import main
 from qps_service.errors import EXIT_NOTHING
 from qps_service.files.whole import BLOCK, Block, Whole
 from qps_service.reporting.selection import Selection
-from qps_service.scanning.scanner import PURE_VARIABLE
+from qps_service.scanning.built import PURE_VARIABLE
 from qps_service.scanning.selecting import Wanted
 from tests.promised import Patches, Promise, promises
 
