@@ -53,9 +53,29 @@ def encode(latency: Latency) -> bytes:
 
 def decode(blob: bytes) -> Latency:
     """What was encoded. Raises DurationsDamaged."""
-    sums = no_sums()
-    total, longest = _added(blob, sums)
-    return Latency(Bins.of(sums), total, longest)
+    try:
+        sizes = blob[0]
+        longest_at = 1 + (sizes >> 4)
+        head = longest_at + (sizes & 15)
+        map_at = head + _HEAD
+        first, rest_at = int.from_bytes(blob[head : head + 2]), map_at + blob[map_at - 1]
+        flags = format(int.from_bytes(blob[map_at:rest_at]), "b").encode().translate(_FLAGS)
+        indexes = list(compress(range(first, first + len(flags)), flags))
+        codes = list(map(ord, blob[rest_at:].decode(*_UTF8)))
+        requests, places = codes[: len(indexes)], len(indexes)
+        for begin in range(places, len(codes), places):
+            shift = CHUNK * (begin // places)
+            higher = (code << shift for code in codes[begin : begin + places])
+            requests = list(map(add, requests, higher))
+        bins = dict(zip(indexes, requests, strict=True))
+        total, longest = int.from_bytes(blob[1:longest_at]), int.from_bytes(blob[longest_at:head])
+    except (IndexError, TypeError, ValueError) as error:  # TypeError: SQLite has something else there
+        raise DurationsDamaged(f"durations are damaged: {error}") from error
+    is_sound = bins and all(requests) and not len(codes) % places
+    is_likely = is_sound and indexes[-1] <= len(BOUNDS) and len(codes) <= _CHUNKS * places
+    if not is_likely or total > SUM_LIMIT or longest > LONGEST:
+        raise DurationsDamaged("durations are damaged")
+    return Latency(bins, total, longest)
 
 
 def undecoded(blobs: Sequence[bytes]) -> Latency:
@@ -89,37 +109,20 @@ class _Undecoded(Bins):
 
 
 def _added(blob: bytes, sums: "array[int] | None") -> tuple[int, int]:
-    """Add the requests to those of all bins, if there are any to add to; the sum and the longest. Raises
+    """Add the requests to those of all bins, where there are any to add to; the sum and the longest. Raises
     DurationsDamaged."""
     try:
         return _add(blob, sums)
-    except (IndexError, OverflowError, TypeError, ValueError) as error:  # TypeError: no bytes are there
+    except (OverflowError, TypeError, ValueError) as error:  # TypeError: SQLite has something else there
         raise DurationsDamaged(f"durations are damaged: {error}") from error
 
 
 def add_purely(blob: bytes, sums: "array[int] | None") -> tuple[int, int]:
-    """What the function in C does (scanning/c/kept_durations.h). Raises any of the above."""
-    sizes = blob[0]
-    longest_at = 1 + (sizes >> 4)
-    head = longest_at + (sizes & 15)
-    map_at = head + _HEAD
-    first, rest_at = int.from_bytes(blob[head : head + 2]), map_at + blob[map_at - 1]
-    flags = format(int.from_bytes(blob[map_at:rest_at]), "b").encode().translate(_FLAGS)
-    indexes = list(compress(range(first, first + len(flags)), flags))
-    codes = list(map(ord, blob[rest_at:].decode(*_UTF8)))
-    requests, places = codes[: len(indexes)], len(indexes)
-    for begin in range(places, len(codes), places):
-        shift = CHUNK * (begin // places)
-        higher = (code << shift for code in codes[begin : begin + places])
-        requests = list(map(add, requests, higher))
-    total, longest = int.from_bytes(blob[1:longest_at]), int.from_bytes(blob[longest_at:head])
-    is_sound = places and all(requests) and len(requests) == places and not len(codes) % places
-    is_likely = is_sound and indexes[-1] <= len(BOUNDS) and len(codes) <= _CHUNKS * places
-    if not is_likely or total > SUM_LIMIT or longest > LONGEST:
-        raise ValueError("they are unlikely")
+    """What the function in C does (scanning/c/kept_durations.h). Raises DurationsDamaged, OverflowError."""
+    bins, total, longest = decode(blob)
     if sums is not None:
-        for index, number in zip(indexes, requests, strict=True):
-            sums[index] += number
+        for index, requests in bins.items():
+            sums[index] += requests
     return total, longest
 
 
@@ -130,10 +133,7 @@ def add_durations(one: bytes | None, other: bytes | None) -> bytes | None:
     """What was encoded of both together; None is of none."""
     if one is None or other is None:
         return other if one is None else one
-    both = Sum()
-    both.step(one)
-    both.step(other)
-    return both.finalize()
+    return encode(decode(one).plus(decode(other)))
 
 
 class Sum:
