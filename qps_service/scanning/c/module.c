@@ -289,13 +289,13 @@ static int scan_exec(PyObject *module)
 static PyObject *add_durations(PyObject *module, PyObject *args)
 {
     (void)module;
-    const char *kept;
+    char *kept;
     Py_ssize_t len;
     PyObject *sums_object, *bytes, *told = NULL;
     Py_buffer sums = {0};
     uint64_t total, longest;
     if (!PyArg_ParseTuple(args, "SO", &bytes, &sums_object) ||
-        PyBytes_AsStringAndSize(bytes, (char **)&kept, &len) < 0 ||
+        PyBytes_AsStringAndSize(bytes, &kept, &len) < 0 ||
         (sums_object != Py_None && PyObject_GetBuffer(sums_object, &sums, PyBUF_WRITABLE) < 0))
         return NULL;
     if (sums.buf && (sums.len != KEPT_BINS * sizeof(uint64_t) || (uintptr_t)sums.buf % sizeof(uint64_t)))
@@ -319,7 +319,7 @@ static PyModuleDef_Slot scan_slots[] = {{Py_mod_exec, scan_exec}, {0, NULL}};
 static struct PyModuleDef scan_module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_scan",
-    .m_doc = "The native scanner, as a type.",
+    .m_doc = "The native scanner, as a type; and what adds up durations that are kept.",
     .m_methods = scan_functions,
     .m_slots = scan_slots,
 };
