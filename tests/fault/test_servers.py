@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from qps_service.cli import main
-from qps_service.scanning.scanner import PURE_VARIABLE
+from qps_service.scanning.built import PURE_VARIABLE
 from qps_service.text.escape import show
 from tests.fault.web_servers import PROGRAMS, Received, serve
 from tests.fault.web_truth import LOGS, UNREAD, Log, Row, expected

@@ -26,7 +26,7 @@ from qps_service.errors import FormatError
 from qps_service.formats.presets import NAMES, ROLES, as_list, compile_format
 from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
-from qps_service.scanning.scanner import PURE_VARIABLE
+from qps_service.scanning.built import PURE_VARIABLE
 from qps_service.values.counts import REASONS
 from qps_service.values.latency import Latency, LatencyKey
 from qps_service.values.reports import Report

@@ -24,7 +24,7 @@ from qps_service.configuration.settings import HISTORY, LOG, REPORTS, RULE, SERV
 from qps_service.counting.routes import COLLAPSES
 from qps_service.formats.presets import NAMES as FORMATS
 from qps_service.outputs.journal import report_fields
-from qps_service.scanning.scanner import PURE_VARIABLE
+from qps_service.scanning.built import PURE_VARIABLE
 from qps_service.values.reports import Report
 from tests.project.pages import script
 from tests.project.test_docs import LATENCIES

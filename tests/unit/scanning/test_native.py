@@ -9,10 +9,15 @@ import gc
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from qps_service.ledger.durations import encode
+from qps_service.values.latency import Latency, no_sums
+from tests.durations import kept_otherwise
 
 pytestmark = pytest.mark.build
 
@@ -139,6 +144,19 @@ def test_blocks_of_any_kind(make: Make) -> None:
     for block in (lines(3), bytearray(lines(3)), memoryview(lines(3)), memoryview(b"-" + lines(3))[1:]):
         assert scanner.scan(block) == (3, 0)
     assert requests(scanner.take()) == 12
+
+
+def test_kept_durations_of_any_kind(small_module: ModuleType) -> None:
+    """None of them is read beyond its end, and no sums but those of all bins are written."""
+    sums, told = no_sums(), 0
+    for kept in kept_otherwise():
+        with suppress(TypeError, ValueError):
+            told += bool(small_module.add_durations(kept, sums))
+    assert told > 100
+    sound = encode(Latency({812: 1}, 1, 1))
+    for wrong in (sums[1:], memoryview(bytearray(8 * len(sums) + 1))[1:], bytes(8 * len(sums)), 7):
+        with pytest.raises((BufferError, TypeError, ValueError)):
+            small_module.add_durations(sound, wrong)
 
 
 def test_many_bytes_end_fields(make: Make) -> None:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from qps_service.formats import line as reference
 from qps_service.formats.presets import PRESETS, compile_format
 from qps_service.scanning import _scan, pure
+from qps_service.scanning.built import PURE_VARIABLE
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
-from qps_service.scanning.scanner import PURE_VARIABLE, Scanner
+from qps_service.scanning.scanner import Scanner
 from qps_service.scanning.scanner import make_scanner as chosen_scanner
 from qps_service.values.counts import REASONS, SAMPLE_LIMIT, Counts, Key, Sample, Scanned
 from tests.promised import Patches, promises, twin
