@@ -100,8 +100,9 @@ class Answers(GoesOn):
         """Who is to be answered now; `is_behind`, while logs have a backlog."""
 
     @abstractmethod
-    def answer(self, asked: Sequence[Any], overview: Overview, now: int) -> None:
-        """Answer those, with this: everything was read before, in the look that began at `now`."""
+    def answer(self, asked: Sequence[Any], overview: Overview, now: int, began: int) -> None:
+        """Answer those, with this: everything was read before, in the look that began at `now`, and counted;
+        the commit for their sake began at `began`."""
 
 
 class HasFiles(Output):

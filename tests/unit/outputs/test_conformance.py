@@ -95,7 +95,7 @@ class Bench:
         self.now += PAUSE
         self.group.flush(self.now)
         asked = self.group.asked(self.now, is_behind=False)
-        self.group.answer(asked, overview(self.standing), self.now)
+        self.group.answer(asked, overview(self.standing), self.now, self.now)
 
     @property
     def standing(self) -> Standing:
@@ -596,11 +596,11 @@ def tell_old_numbers(patch: Patch, output: type) -> None:
     told = "answer" if issubclass(output, Answers) else "emit"
     tell, first = getattr(output, told), []
 
-    def tell_again(self: Any, what: Any, overview: Overview, now: int) -> None:
+    def tell_again(self: Any, what: Any, overview: Overview, *times: int) -> None:
         # Its counts go on.
         logs = tuple(log._replace(counts=dict(log.counts)) for log in overview.logs)
         first.append((what, overview._replace(logs=logs)))
-        tell(self, what if told == "answer" else first[0][0], first[0][1], now)
+        tell(self, what if told == "answer" else first[0][0], first[0][1], *times)
 
     patch.setattr(output, told, tell_again)
 

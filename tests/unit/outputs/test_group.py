@@ -124,7 +124,7 @@ test_promise, test_twin = promises(
 CALLS: dict[str, Callable[[OutputGroup], object]] = {
     "emit": lambda outputs: outputs.emit([report({})], OVERVIEW, 0),
     "flush": lambda outputs: outputs.flush(0),
-    "answer": lambda outputs: outputs.answer(outputs.asked(0, is_behind=False), OVERVIEW, 0),
+    "answer": lambda outputs: outputs.answer(outputs.asked(0, is_behind=False), OVERVIEW, 0, 0),
     "reopen": lambda outputs: outputs.reconfigure([HERE, JSON]),
     "close": lambda outputs: outputs.close(),
 }

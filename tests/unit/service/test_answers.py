@@ -39,6 +39,7 @@ class Asked(Answers):
         self.behind: list[bool] = []  # what it was told while somebody asked
         self.answers: list[tuple[float, int, int]] = []  # when, lines that were told, requests in the ledger
         self.overviews: list[Overview] = []
+        self.took: list[int] = []  # nanoseconds, what was done for their sake
 
     def send(self) -> None:
         self.is_sent = True
@@ -72,10 +73,11 @@ class Asked(Answers):
             self.behind.append(is_behind)
         return ["client"] if self.is_taken and not is_behind else []
 
-    def answer(self, asked: Sequence[str], overview: Overview, now: int) -> None:
+    def answer(self, asked: Sequence[str], overview: Overview, now: int, began: int) -> None:
         lines = sum(log.lines for log in overview.logs)
         self.answers.append((self.service.world.seconds, lines, self.in_the_ledger()))
         self.overviews.append(overview)
+        self.took.append(self.service.world.time - began)
         self.is_sent = self.is_taken = False
 
     def in_the_ledger(self) -> int:
@@ -175,6 +177,32 @@ def what_clients_cost_is_bounded(tmp_path: Path) -> None:
     assert [round(report.seconds, 1) for report in service.reports] == [10.0, 2.0]
 
 
+def who_asks_is_charged_for_no_rules(tmp_path: Path) -> None:
+    """What was read is counted before, however long that takes: it would be counted without them."""
+    service, output = asked(tmp_path)
+    count = LogPipeline._count
+
+    def slow(pipeline: LogPipeline, scanned: Any) -> None:
+        service.world.elapse(SECOND // 2 if scanned.rows else 0)
+        count(pipeline, scanned)
+
+    service.write_at(3, 10)
+    service.world.hint(3.2, output.send)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LogPipeline, "_count", slow)
+        service.run(6)
+    assert [lines for _, lines, _ in output.answers] == [10]
+    assert output.took == [0]
+
+
+class ChargesForAll(Daemon):
+    def _answer(self, now: int) -> None:
+        if asked := self._outputs.asked(now, is_behind=False):
+            began = self._clock.now()
+            self._pipelines.commit(now)
+            self._outputs.answer(asked, self._overview(now), now, began)
+
+
 class LooksForEach(Daemon):
     """Whatever outputs have to do is a reason."""
 
@@ -220,7 +248,7 @@ class IsNeverBehind(Daemon):
     def _answer(self, now: int) -> None:
         if asked := self._outputs.asked(now, is_behind=False):
             self._pipelines.commit(now)
-            self._outputs.answer(asked, self._overview(now), now)
+            self._outputs.answer(asked, self._overview(now), now, now)
 
 
 @pytest.fixture(autouse=True)
@@ -234,6 +262,7 @@ test_promise, test_twin = promises(
     Promise(answers_at_once, None, {**served_by(SleepsOn), "doubled": Doubled("service.daemon:HINTS_APART")}),
     Promise(flushes_when_it_is_due, None, served_by(SleepsOn)),
     Promise(who_only_connects_costs_no_look, None, served_by(LooksForEach)),
+    Promise(who_asks_is_charged_for_no_rules, None, served_by(ChargesForAll)),
     Promise(what_clients_cost_is_bounded, None, [Doubled("service.daemon:REST", to=1.5)]),
     Promise(tells_of_backlogs, None, served_by(IsNeverBehind)),
 )

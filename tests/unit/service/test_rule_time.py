@@ -217,13 +217,13 @@ def check_short_ones_have_time(make: type[RuleTime]) -> None:
     assert told.spent == spent + ORDINARY
     for number in range(2000):
         told.of(b"/%d=." % number)
-    assert spent < told.spent < 1.2 * BUDGET
+    assert spent < told.spent < spent + 1.2 * BUDGET / 4
 
 
 def check_rare_ones_never_add_up(make: type[RuleTime]) -> None:
     told = Told(make)
     for number, target in enumerate(targets(40, 500)):
-        told.now = number * PERIOD // 10
+        told.now = number * PERIOD // 5
         assert told.of(target) == target
     assert told.notices == []
 
@@ -258,7 +258,7 @@ class ForgetsTheSlow(Routes):
 
 ENDED = f"took 50.0 ms on '/0={'-' * 50}' and was ended; that target is counted under other"
 SPENT = (
-    "rules took 0.75 s of 5 s: for the rest of them, long targets that are not known yet "
+    "rules took 0.3 s of 2 s: for the rest of them, long targets that are not known yet "
     "are counted under other; "
 )
 
