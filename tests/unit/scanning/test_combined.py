@@ -10,7 +10,7 @@ import pytest
 
 from qps_service.formats import combined, timestamps
 from qps_service.formats import line as reference
-from qps_service.formats.presets import ALIASES, compile_format
+from qps_service.formats.presets import COMBINED_ALIASES, compile_format
 from qps_service.scanning import _scan, pure
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
@@ -310,7 +310,7 @@ def check_times(make: Make) -> None:
         assert timestamps.seconds_of(text) == time
 
 
-@pytest.mark.parametrize("name", ALIASES)
+@pytest.mark.parametrize("name", COMBINED_ALIASES)
 def test_an_alias_is_the_family(name: str) -> None:
     assert compile_format(name) == FAMILY._replace(text=name)
 

@@ -11,7 +11,7 @@ from qps_service.counting.routes import HOST_LIMIT, Routes, host_of
 from qps_service.counting.rules import compile_match, make_rule
 from qps_service.formats import apache, combined, json_lines, ltsv, named_fields, nginx, presets, w3c
 from qps_service.formats.log_format import DECIDING, HOST
-from qps_service.formats.presets import ALIASES, Preset, compile_format
+from qps_service.formats.presets import COMBINED_ALIASES, Preset, compile_format
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.w3c import W3cScanner
@@ -146,7 +146,7 @@ HOSTS: dict[bytes, bytes] = {
 def check_lines(make: Make) -> None:
     routes = Routes(keep_host=True)
     for text, written, route in LINES:
-        line = re.sub(rb"\bT\b", T, written) if text in ("combined", *ALIASES) else written
+        line = re.sub(rb"\bT\b", T, written) if text in ("combined", *COMBINED_ALIASES) else written
         for times in (1, 5):  # more of one kind are counted in another way
             head, newline, row = line.rpartition(b"\n")
             asked = ScanOptions(compile_format(text), 64 * 1024, keep_host=True)
@@ -170,7 +170,7 @@ def none_counted(found: Scanned) -> None:
 def check_a_dropped_host_is_nowhere(make: Make) -> None:
     """What is counted is what a format counts whose fields tell none."""
     for text, written, _ in LINES:
-        line = re.sub(rb"\bT\b", T, written) if text in ("combined", *ALIASES) else written
+        line = re.sub(rb"\bT\b", T, written) if text in ("combined", *COMBINED_ALIASES) else written
         log = compile_format(text)
         found, expected = (
             scanned(make, ScanOptions(each, 64 * 1024), line) for each in (log, log.without("host"))
