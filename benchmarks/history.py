@@ -7,7 +7,6 @@ default bounds (ledger_size.py): the file is as large as it may be. Each command
 its start; the file is in the page cache.
 """
 
-import os
 import statistics
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 from benchmarks.figures import markdown
 from benchmarks.ledger_size import filled
 from benchmarks.page import answers, disturbance
-from benchmarks.processes import FailedError
+from benchmarks.processes import FailedError, environment
 from qps_service.configuration.settings import HISTORY
 from qps_service.values.history import History
 
@@ -58,7 +57,7 @@ def _measured(place: str, question: str) -> tuple[str, ...]:
     times = []
     for _ in range(RUNS):
         began = time.monotonic()
-        ended = subprocess.run(command, stdout=subprocess.PIPE, env={**os.environ, "TZ": "UTC"})
+        ended = subprocess.run(command, stdout=subprocess.PIPE, env=environment({"TZ": "UTC"}))
         times.append(time.monotonic() - began)
         if ended.returncode or not ended.stdout:
             raise FailedError(f"history {question} ended with status {ended.returncode}")

@@ -26,12 +26,12 @@ from qps_service.configuration.outputs import TABLES  # noqa: E402
 from qps_service.configuration.settings import HISTORY, LOG, REPORTS, RULE, SERVICE, Setting  # noqa: E402
 from qps_service.errors import EXITS  # noqa: E402
 from qps_service.formats import json_lines, ltsv, w3c  # noqa: E402
-from qps_service.formats.presets import ALIASES, PRESETS  # noqa: E402
+from qps_service.formats.presets import COMBINED_ALIASES, PRESETS  # noqa: E402
 from qps_service.outputs import statsd  # noqa: E402
 from qps_service.outputs.ganglia.names import COUNT, name_of  # noqa: E402
 from qps_service.outputs.metric_names import path_of_key, path_of_log  # noqa: E402
 from qps_service.outputs.prometheus.exposition import Families, Histograms  # noqa: E402
-from qps_service.reporting.report import GAUGES  # noqa: E402
+from qps_service.reporting.report import TOLD_QUANTILES  # noqa: E402
 from qps_service.values.counts import OTHER, Counts, Key  # noqa: E402
 from qps_service.values.latency import BY_ROUTE, Latency, LatencyKey, bin_of  # noqa: E402
 from qps_service.values.reports import Overview, Report, Row, Standing  # noqa: E402
@@ -239,7 +239,7 @@ def ganglia_metrics() -> str:
                 "`s`",
                 f"time that {part // 10} % of them took at most",
             )
-            for part in GAUGES
+            for part in TOLD_QUANTILES
         ),
     )
     return _table(("metric", "slope", "units", "value"), rows)
@@ -271,7 +271,7 @@ def formats() -> str:
     """The names."""
     rows = ((f"[`{name}`](#{_anchor(name)})", each.what) for name, each in PRESETS.items())
     others = (
-        (", ".join(map(_code, ALIASES)), "other names of `combined`"),
+        (", ".join(map(_code, COMBINED_ALIASES)), "other names of `combined`"),
         (_code(w3c.NAME), "those whose `#Fields` say what is in them, as of IIS and CloudFront"),
         ("[`auto`](#auto)", "the one of these that most lines fit; the default"),
     )

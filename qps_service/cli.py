@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         prepare_streams()
     try:
-        status = _status_of(sys.argv[1:] if argv is None else argv)
+        status = _exit_status_of(sys.argv[1:] if argv is None else argv)
         if argv is None:
             _finish()
     except QpsError as error:
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _status_of(argv: Sequence[str]) -> int:
+def _exit_status_of(argv: Sequence[str]) -> int:
     arguments = make_parser(argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS).parse_args(argv)
     status: int = arguments.run(arguments)
     return status

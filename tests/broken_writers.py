@@ -7,6 +7,7 @@ from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.outbox import Outbox
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.values.entries import Restored
+from tests.promised import nothing, twin
 
 
 class Drops(LedgerWriter):  # what could not be written is forgotten
@@ -29,21 +30,10 @@ class SaysEach(LedgerWriter):  # says it with each window
         super()._say_failing(*arguments)
 
 
-class NeverSaysTheEnd(LedgerWriter):  # whoever was alarmed never learns that all is well
-    def _write(self, *arguments: Any) -> None:
-        super()._write(*arguments)
-        self._failing = False
-
-
 class ForgetsTheNumber(LedgerWriter):  # writes all that waits, whatever the ledger has
     def _reopen(self, ledger: Ledger) -> None:
         ledger.close()
         ledger.open()
-
-
-class StartsAtZero(LedgerWriter):  # the new ledger has only what was not written to the old one
-    def _begin_anew(self) -> None:
-        self._pending.rewind()
 
 
 class Doubles(LedgerWriter):  # adds what waits to totals that have it already
@@ -61,9 +51,7 @@ class Overwrites(LedgerWriter):  # what is there does not matter
             Path(ledger.path + suffix).unlink(missing_ok=True)
 
 
-class TakesAnyDirectory(LedgerWriter):  # whoever holds it
-    def _require_ours(self, ledger: Ledger) -> None:
-        pass
+TakesAnyDirectory = twin(LedgerWriter, "takes any directory", "_require_ours", instead=nothing)
 
 
 class ForgetsWhatItRestored(LedgerWriter):  # takes each generation for one that the ledger does not have

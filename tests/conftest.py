@@ -5,6 +5,7 @@ In CI everything is there, so a skip would be a check that silently stopped chec
 developers' machines and for campaigns: a check of the same tree must not pass one day and fail the next.
 """
 
+import gc
 import os
 import pickle
 import shutil
@@ -36,6 +37,13 @@ ORDER = ("unit", "project", "model", "fuzz", "fault", "system")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _rank(item.path))
+
+
+def pytest_collection_finish() -> None:
+    """What the collection made stays to the end: a tenth of the tests' CPU time
+    went into looking for garbage in it."""
+    gc.collect()
+    gc.freeze()
 
 
 @cache

@@ -6,19 +6,18 @@ rank, rounded up to two digits by its decimal digits.
 
 import random
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+from typing import Any
 
+from qps_service.ledger.durations import encode
 from qps_service.values.latency import BEYOND, Latency, bin_of
 
 MICRO, MILLI, SECOND = 10**3, 10**6, 10**9
 QUANTILES = (500, 900, 950, 990)  # per mille
 # The 90 numbers of two digits, in milliseconds, and some others.
 THRESHOLDS = [number * MILLI for number in range(10, 100)] + [
-    0,
-    MICRO,
-    250 * MILLI,
-    2_500 * MILLI,
-    1000 * SECOND,
+    *(0, MICRO, 250 * MILLI, 2_500 * MILLI, 1000 * SECOND),
 ]
 
 
@@ -92,3 +91,26 @@ def latency_object(durations: Sequence[int]) -> dict[str, int | None]:
 def within(bins: Iterable[tuple[int | None, int]], threshold: int) -> int:
     """How many took at most so long, by pairs of an upper bound, None for none, and a number."""
     return sum(requests for bound, requests in bins if bound is not None and bound <= threshold)
+
+
+def kept_otherwise() -> Iterator[Any]:
+    """As nothing is kept in a ledger, nearly: cut, a bit another, a bin with any code points, no bytes."""
+    for latency in (Latency({7: 3, 9: 1 << 45, 80: 1 << 20}, 99, 98), told([MILLI] * 3)):
+        blob = encode(latency)
+        yield from (blob[:place] for place in range(len(blob)))
+        for place, bit in product(range(len(blob)), range(8)):
+            yield blob[:place] + bytes((blob[place] ^ 1 << bit,)) + blob[place + 1 :]
+    for code in CODES:
+        yield b"\x11\1\1\0\0\1\1" + bytes.fromhex(code)
+    for at in (b"\3\x2c\1", b"\3\x2d\1", b"\0\0\0", b"\0\0\2\0\1", b"\3\x2c\1\0", b"\3\x2c\2\1\1"):
+        yield b"\x11\1\1" + at + b"\1"
+    yield from (bytes((16 * size,)) + b"\xff" * size + b"\0\0\1\1\1" for size in range(16))
+    yield from ("text", None, 7, b"")
+
+
+# In UTF-8: with surrogates, too long, too large, cut, more than the chunks that there may be.
+CODES = (
+    *("01", "7f", "c280", "dfbf", "e0a080", "efbfbf", "f0908080", "f48fbfbf", "eda080", "edbfbf", "000001"),
+    *("00", "000000", "00000001", "01010101", "80", "bf", "ff", "c080", "c1bf", "e08080", "e09fbf"),
+    *("f0808080", "f08fbfbf", "f4908080", "f5808080", "f8888080", "c2", "e0a0", "f09080", "c241", "e0a041"),
+)

@@ -100,6 +100,10 @@ def _times(other: str) -> Callable[[float], float]:
     return lambda value: value * constant(other)[2]
 
 
+def _in_seconds(seconds: float) -> float:
+    return seconds * SECOND
+
+
 def _memory(compression: Compression) -> float:
     return compression.memory
 
@@ -174,9 +178,7 @@ LIMITS = {
     "Events of all logs that are kept": Limit("ledger.rows:ALL_EVENTS_LIMIT", "service.test_events"),
     "Text of an event, characters": Limit("ledger.rows:EVENT_TEXT_LIMIT", "service.test_events"),
     "Write-ahead log that stays on the disk": Limit("ledger.database:WAL_LIMIT", "ledger.test_database"),
-    "Wait for another program's lock": Limit(
-        "ledger.database:BUSY", "ledger.test_database", lambda seconds: seconds * SECOND
-    ),
+    "Wait for another program's lock": Limit("ledger.database:BUSY", "ledger.test_database", _in_seconds),
     "Windows of all logs that wait to be written": Limit("ledger.outbox:WAITING_LIMIT", "ledger.test_writer"),
     "Tries to open the ledger again": Limit("ledger.writer:REOPEN", "ledger.test_writer"),
     "Rows of these windows": Limit("ledger.outbox:ROWS_LIMIT", "ledger.test_outbox"),
@@ -267,6 +269,9 @@ LIMITS = {
     "What the kernel takes of each before it is read": Limit(
         f"{SERVER}SENT_AHEAD", "network.test_http_server"
     ),
+    "What the kernel takes of what each sends unread": Limit(
+        f"{SERVER}RECEIVED_AHEAD", "network.test_http_server"
+    ),
     "Size of an answer": Limit("prometheus.max_answer", "outputs.test_prometheus"),
     "Series of durations by route": Limit(
         "outputs.prometheus.exposition:LATENCY_SERIES_LIMIT", "outputs.test_exposition"
@@ -333,6 +338,15 @@ LIMITS = {
         "web.page:TIME_LIMIT", "web.test_page", lambda seconds: seconds * SECOND
     ),
     "A value in the page's address": Limit("web.view:TEXT_LIMIT", "web.test_page"),
+}
+
+# What the page hands to its server, and its server holds.
+OF_THE_SERVER = {
+    "A range of the page": Limit("web.view:LONGEST", "web.test_page"),
+    "Connections to the page": Limit("web.server:CLIENTS", "web.test_server"),
+    "Head of a request for the page": Limit("web.server:HEAD_SIZE", "web.test_server"),
+    "Silence of a connection to the page": Limit("web.server:SILENCE", "web.test_server", _in_seconds),
+    "Time without a request, as a service": Limit("web.server:IDLE", "web.test_server", _in_seconds),
 }
 
 # Settings with a range that bound nothing of this.

@@ -3,6 +3,7 @@
     test_promise, test_twin = promises(
         Promise(check_no_drift, Schedule, [GridByGap, GridInFloats]),
         Promise(check_cut, compare, {"no marks": lambda position, read: ...}, offset=50_000, cut=49_990),
+        {check_restart: [Patches((kernel, "open", broken))]},  # those that take no part, with their twins
     )
 
 A check is a function that asserts. It is called with the part, with what its row gives by name, and with
@@ -12,13 +13,14 @@ show what is wrong with the twins stand beside it as @example.
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 import pytest
 
 Part = TypeVar("Part")
+Twins = Sequence[Any] | Mapping[str, Any]  # by their own names, or by these
 
 
 # --- the rows
@@ -34,6 +36,16 @@ class Patches:
         return " ".join(name.strip("_") for _, name, _ in self.patches)
 
 
+def patched(owner: object, name: str, *values: Any) -> dict[str, Patches]:
+    """Twins that are patches of one name, each called like what is there instead."""
+    return {_name(value): Patches((owner, name, value)) for value in values}
+
+
+def answers(owner: object, name: str, answer: object = None) -> Patches:
+    """A twin where `name` of `owner` answers this, whatever it is asked."""
+    return Patches((owner, name, lambda *_, **__: answer))
+
+
 class Promise:
     """What `check` asserts holds for `real`, and for none of `twins` (by name, or with names of their own).
 
@@ -45,7 +57,7 @@ class Promise:
         self,
         check: Callable[..., object],
         real: Any,
-        twins: Sequence[Any] | Mapping[str, Any],
+        twins: Twins,
         caught: tuple[type[Exception], ...] = (),
         label: str = "",
         **given: Any,
@@ -134,8 +146,16 @@ def _name(thing: Any) -> str:
     return getattr(thing, "__name__", None) or str(thing)
 
 
-def promises(*rows: Promise) -> tuple[Callable[..., None], Callable[..., None]]:
+def promises(
+    *given: Promise | Mapping[Any, Twins],  # any callable: one whose arguments differ, too
+) -> tuple[Callable[..., None], Callable[..., None]]:
     """One test that each promise is kept, and one that each twin is caught."""
+    rows: list[Promise] = []
+    for each in given:
+        if isinstance(each, Promise):
+            rows.append(each)
+        else:
+            rows += (Promise(check, None, twins) for check, twins in each.items())
     twins = [
         pytest.param(promise, twin, id=f"{promise}-{name}")
         for promise in rows
@@ -152,6 +172,17 @@ def promises(*rows: Promise) -> tuple[Callable[..., None], Callable[..., None]]:
         promise.catch(twin, request)
 
     return test_promise, test_twin
+
+
+def cases(
+    check: Callable[..., object],
+    given: Iterable[Any],
+    twins: Callable[[Any], Twins],
+    caught: tuple[type[Exception], ...] = (),
+) -> list[Promise]:
+    """What a check that takes no part asserts of each `case`, by its number, with the twins of that case."""
+    numbered = enumerate(given)
+    return [Promise(check, None, twins(case), caught, str(number), case=case) for number, case in numbered]
 
 
 # --- twins of a class, each in a line
@@ -178,6 +209,11 @@ def twin(
 
     made: Any = type(name, (base,), {method: instead or broken})
     return made  # type: ignore[no-any-return]
+
+
+def sets(**fields: object) -> Callable[[Any], object]:
+    """What a twin does first, or then: it sets these of its fields."""
+    return lambda self: vars(self).update(fields)
 
 
 def nothing(*_arguments: Any, **_keywords: Any) -> None:

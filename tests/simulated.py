@@ -32,23 +32,19 @@ class Clock:
 
 
 class Memory:
-    """A log in memory that breaks after `room` lines."""
+    """A log in memory."""
 
-    def __init__(self, room: int = 10**9) -> None:
+    def __init__(self) -> None:
         self.lines = 0
         self.rotations = 0
         self.written: list[bytes] = []
         self.moments: list[int] = []  # of each line
         self.rotated: list[int] = []  # of each rotation
-        self._room = room
 
     def write(self, lines: Sequence[bytes], now: int) -> None:
-        taken = lines[: self._room - self.lines]
-        self.written += taken
-        self.moments += [now] * len(taken)
-        self.lines += len(taken)
-        if self.lines == self._room:
-            raise OSError("no room")
+        self.written += lines
+        self.moments += [now] * len(lines)
+        self.lines += len(lines)
 
     def rotate(self, now: int) -> None:
         self.rotated.append(now)
@@ -63,11 +59,10 @@ def simulator(
     seed: int = 1,
     interval: float = 0,
     duration: float = 1,
-    of: type[Simulator] = Simulator,
 ) -> Simulator:
     """Seconds; an interval or duration of 0 is endless."""
     clock = clock or Clock()
-    return of(
+    return Simulator(
         Traffic(DEFAULT, Random(seed)),
         pace or SteadyPace(1000),
         log,

@@ -29,7 +29,7 @@ from qps_service import __version__  # noqa: E402
 from qps_service.cli import make_parser  # noqa: E402
 from qps_service.configuration.outputs import TABLES  # noqa: E402
 from qps_service.configuration.settings import HISTORY, LOG, REPORTS, RULE, SERVICE, Setting  # noqa: E402
-from qps_service.formats.presets import ALIASES, COMBINED, PRESETS  # noqa: E402
+from qps_service.formats.presets import COMBINED, COMBINED_ALIASES, PRESETS  # noqa: E402
 from qps_service.notices.kinds import POSSIBLE_LOSS, REPORT_MESSAGE_ID  # noqa: E402
 
 DOCUTILS = {
@@ -119,7 +119,7 @@ def formats() -> str:
     rows = [
         (f"**{name}**", "; or ".join(f"``{text}``" for text in each.texts)) for name, each in PRESETS.items()
     ]
-    return _definitions([*rows, *((f"**{name}**", f"as **{COMBINED}**") for name in ALIASES)])
+    return _definitions([*rows, *((f"**{name}**", f"as **{COMBINED}**") for name in COMBINED_ALIASES)])
 
 
 def names() -> str:

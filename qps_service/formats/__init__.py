@@ -1,6 +1,7 @@
 """What a line of a log means: a format is made of a text, and a line is read by it.
 
-Pure. `line` is the reference that every scanner follows, slowly and readably; read it first.
+Pure. `line` is the reference that every scanner follows, slowly and readably; read it first. It has
+`request_of`, and a function for each value (`status_of`), with a twin of its name in scanning/c/values.h.
 
 - `presets`: a format's text, or its name, to a `LogFormat`
 - `log_format`: what a format is: fields, literals, members

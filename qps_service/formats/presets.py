@@ -198,7 +198,7 @@ PRESETS = {
 }
 COMBINED = "combined"  # its text is how such a line is written; more than that is read
 # What servers call their shape of the family, or are called themselves.
-ALIASES = (
+COMBINED_ALIASES = (
     *(
         "common",
         "vhost_combined",
@@ -217,7 +217,7 @@ AUTO_ORDER = (
     *("json", ltsv.NAME, w3c.NAME, "istio", "envoy", "django", "combined", "haproxy", "alb"),
     *("elb", "s3", "nginx-proxy-manager", "squid", "uwsgi", "uvicorn", "php-fpm", "default"),
 )
-NAMES = (*PRESETS, *ALIASES, w3c.NAME, AUTO)
+NAMES = (*PRESETS, *COMBINED_ALIASES, w3c.NAME, AUTO)
 LIST_LIMIT = 8  # formats of a log: a line that fits none is tried with each
 
 
@@ -225,7 +225,7 @@ def compile_format(text: str) -> LogFormat:
     """The format that `text` names or spells out. Raises FormatError."""
     if text == AUTO:
         return LogFormat(AUTO, (), (), is_lenient=False, roles=frozenset())
-    if text == COMBINED or text in ALIASES:
+    if text == COMBINED or text in COMBINED_ALIASES:
         read = _read(PRESETS[COMBINED].texts[0])
         return read._replace(text=text, is_combined=True, roles=read.roles | {HOST})
     if text == w3c.NAME:

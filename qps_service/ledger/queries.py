@@ -16,7 +16,7 @@ from heapq import nlargest
 from typing import Any
 
 from qps_service.errors import UsageError
-from qps_service.ledger.durations import Sum, decode
+from qps_service.ledger.durations import Sum, undecoded
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.retention import MINUTE, SPANS
 from qps_service.ledger.rows import OTHER_CLASS
@@ -210,12 +210,12 @@ def _by_name(
 
 def _tallies(rows: Rows) -> dict[Any, Tally]:
     """By name; a row has the class of its status behind that. Sums of bytes may have more than 63 bits."""
-    found: dict[Any, Tally] = {}
+    sums: defaultdict[Any, list[int]] = defaultdict(lambda: [*NO_REQUESTS, 0])
     for name, number, requests, high, low in rows:
-        classes = [*NO_REQUESTS]
-        classes[number - 1] = requests
-        found[name] = found.get(name, Tally()).plus(Tally(tuple(classes), (high << 32) + low))
-    return found
+        found = sums[name]
+        found[number - 1] += requests
+        found[-1] += (high << 32) + low
+    return {name: Tally(tuple(classes), size) for name, (*classes, size) in sums.items()}
 
 
 def _has_durations(reading: sqlite3.Connection, ids: str) -> bool:
@@ -239,8 +239,11 @@ def _latency_by_period(
             "WHERE durations NOT NULL",
             (json.dumps(periods),),
         )
-        return ((period, decode(durations)) for period, durations in rows)
-    return _summed(_latencies(reading, "period", periods, question))
+        return ((period, undecoded((durations,))) for period, durations in rows)
+    found: defaultdict[int, list[bytes]] = defaultdict(list)
+    for period, _, durations in _latencies(reading, periods, question):
+        found[period].append(durations)
+    return ((period, undecoded(each)) for period, each in found.items())
 
 
 def _latency_by_route(
@@ -248,34 +251,32 @@ def _latency_by_route(
 ) -> Iterable[tuple[str, Latency]]:
     if not question.has_latency:
         return ()
-    return _summed(_latencies(reading, "shown_route", periods, question))
+    sums: defaultdict[str, Sum] = defaultdict(Sum)
+    for _, route, durations in _latencies(reading, periods, question):
+        sums[route].step(durations)
+    return ((route, each.latency) for route, each in sums.items())
 
 
 def _latencies(
-    reading: sqlite3.Connection, what: str, periods: list[int], question: Question
-) -> Iterator[tuple[Any, bytes]]:
-    """Durations of these periods and of the routes and classes that count, each with what it is asked by."""
-    keys = [
-        number
-        for number, *key in reading.execute("SELECT id, route, class FROM latency_key")
+    reading: sqlite3.Connection, periods: list[int], question: Question
+) -> Iterator[tuple[int, str, bytes]]:
+    """Durations of these periods and of the routes and classes that count, each with its period and route."""
+    keys = {
+        number: shown
+        for number, shown, *key in reading.execute("SELECT id, shown_route, route, class FROM latency_key")
         if question.takes_latency is not None and question.takes_latency(LatencyKey(*key))
-    ]
+    }
     source = "json_each(:periods) AS p CROSS JOIN"
     if len(keys) < FEW_KEYS:
         source += " json_each(:keys) AS k CROSS JOIN latency ON period = p.value AND latency.key = k.value"
     else:
         source += " latency ON period = p.value AND +latency.key IN (SELECT value FROM json_each(:keys))"
-    yield from reading.execute(
-        f"SELECT {what}, durations FROM {source} JOIN latency_key ON latency_key.id = latency.key",  # noqa: S608 - all our own
-        {"periods": json.dumps(periods), "keys": json.dumps(keys)},
+    rows = reading.execute(
+        f"SELECT period, latency.key, durations FROM {source}",  # noqa: S608 - all our own
+        {"periods": json.dumps(periods), "keys": json.dumps([*keys])},
     )
-
-
-def _summed(rows: Iterable[tuple[Any, bytes]]) -> Iterator[tuple[Any, Latency]]:
-    sums: defaultdict[Any, Sum] = defaultdict(Sum)
-    for name, durations in rows:
-        sums[name].step(durations)
-    return ((name, each.latency) for name, each in sums.items())
+    for period, key, durations in rows:
+        yield period, keys[key], durations
 
 
 def _events(reading: sqlite3.Connection, ids: str, since: int, until: int) -> Iterable[Event]:

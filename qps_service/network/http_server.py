@@ -22,8 +22,9 @@ from qps_service.text.units import SECOND
 
 # Scrapers are few. Where more come, the oldest has to go that sends no more and has no answer yet, as who is
 # gone; without any, the oldest that has not asked yet, or is slow to read. Who has asked costs little until
-# there is an answer, and all get the same.
-CLIENTS = 160
+# there is an answer, and all get the same. With fewer places, who comes last in the kernel's queue would wait
+# for more answers. With more, 256 logs would have no room among 1,024 descriptors, a shell's usual limit.
+CLIENTS = 384
 # Of those who get one so many may have read but a part: the kernel holds some of it for each.
 UNREAD = 64
 # How many are let in at one look: it costs some 20 µs each.
@@ -43,6 +44,8 @@ IN_FLIGHT = 32 << 20  # bytes
 # What the kernel takes of an answer before it is read: by itself up to 4 MiB for each client, of our memory
 # (tcp(7)). It doubles this.
 SENT_AHEAD = 1 << 18  # bytes
+# Likewise of what clients send, whom nobody reads: by itself 128 KiB for each, also of those in the queue.
+RECEIVED_AHEAD = HEAD  # bytes
 # After an error of the listening socket.
 RETRY = SECOND
 RECEIVED = 1 << 16  # bytes of a request's rest that are thrown away at once
@@ -70,7 +73,7 @@ class Client:
         self.body: Sequence[bytes] = ()  # what `unsent` is the rest of; shared with others
         self.is_refused = False
         self.has_ended = False  # whether it sends no more while it waits: it may be gone, and may be not
-        self.moved_at = now  # when it last took something of its answer
+        self.moved_at = now  # when it came, or last took something of its answer
 
 
 class Listener:
@@ -165,6 +168,8 @@ class Listener:
 
     def _watch(self, listening: socket.socket) -> None:
         listening.setblocking(False)
+        # Those that it lets in have it from the beginning.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_AHEAD)
         self._sockets[listening.fileno()] = listening
         self._epoll.register(listening, select.EPOLLIN)
 
@@ -184,7 +189,7 @@ class Listener:
     def _accept(self, listening: socket.socket, now: int) -> None:
         for _ in range(ACCEPTED):
             is_full = len(self._clients) >= CLIENTS
-            leaving = self._dispensable() if is_full else None
+            leaving = self._dispensable(now) if is_full else None
             if is_full and leaving is None:
                 return
             try:
@@ -204,10 +209,11 @@ class Listener:
             self._epoll.register(connection, _EVENTS[READING])
             self._receive(client, now)
 
-    def _dispensable(self) -> Client | None:
-        """The oldest of those who are likely to be gone, or of those who do not wait for us."""
+    def _dispensable(self, now: int) -> Client | None:
+        """The oldest of those who are likely to be gone, or of those who do not wait for us. Whoever came
+        just now had no time yet to ask."""
         clients = self._clients.values()
-        idle = (client for client in clients if client.state != ASKED)
+        idle = (client for client in clients if client.state != ASKED and client.moved_at < now)
         return next((client for client in clients if client.has_ended), next(idle, None))
 
     def _go_on(self, client: Client, events: int, now: int) -> None:

@@ -21,7 +21,7 @@ by LogPipeline.standing and make_report. Then each names it once:
     statsd, graphite        `_report` of Renderer; `_render`
     ganglia                 a series (ganglia/series.py), and `_packets`
     json, journal           `json_pieces` and packaging/qps-report.schema.json; `report_fields`
-    stdout                  reporting/text.py
+    stdout                  reporting/text.py; with --output csv, COLUMNS in csv_rows.py
 
 A new number of each row (method, route, status) is a field of `Row`, and for json and journal one line in
 `rows_json`. docs/reference/metrics.md and report.md list all names.
@@ -100,8 +100,9 @@ class Answers(GoesOn):
         """Who is to be answered now; `is_behind`, while logs have a backlog."""
 
     @abstractmethod
-    def answer(self, asked: Sequence[Any], overview: Overview, now: int) -> None:
-        """Answer those, with this: everything was read before, in the look that began at `now`."""
+    def answer(self, asked: Sequence[Any], overview: Overview, now: int, began: int) -> None:
+        """Answer those, with this: everything was read before, in the look that began at `now`, and counted;
+        the commit for their sake began at `began`."""
 
 
 class HasFiles(Output):

@@ -83,10 +83,12 @@ class OutputGroup:
         asked = ((output, output.asked(now, is_behind=is_behind)) for output in answering)
         return [(output, clients) for output, clients in asked if clients]
 
-    def answer(self, asked: Sequence[tuple[Answers, Sequence[Any]]], overview: Overview, now: int) -> None:
+    def answer(
+        self, asked: Sequence[tuple[Answers, Sequence[Any]]], overview: Overview, now: int, began: int
+    ) -> None:
         """Let these be answered."""
         for output, clients in asked:
-            _guard(output, output.answer, clients, overview, now)
+            _guard(output, output.answer, clients, overview, now, began)
 
     def failures(self) -> dict[str, int]:
         """How often each failed so far, by its name."""

@@ -28,7 +28,7 @@ from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import GoesOn, TakesReports
 from qps_service.outputs.metric_names import Alphabet, Counted, path_of_key, path_of_log
 from qps_service.outputs.vanished import Vanished
-from qps_service.reporting.report import GAUGES, quantiles
+from qps_service.reporting.report import TOLD_QUANTILES, quantiles
 from qps_service.text.endpoint import endpoint
 from qps_service.values.counts import Key
 from qps_service.values.reports import Overview, Report
@@ -67,7 +67,7 @@ class Renderer:
         if not self._tags:
             yield from self._values(log, report.requests, size, report.rate)
         yield self._line(*log, "rejected", f"{report.rejected}|c")
-        times = quantiles(report) or dict.fromkeys(GAUGES if is_timed else (), 0)
+        times = quantiles(report) or dict.fromkeys(TOLD_QUANTILES if is_timed else (), 0)
         for part, seconds in times.items():
             yield self._line(*log, f"p{part // 10}_seconds", f"{seconds!r}|g")
         for row in report.rows:

@@ -12,7 +12,7 @@ from qps_service.values.reports import Report, Row, Window
 
 K = TypeVar("K")
 PER_MILLE = (500, 900, 950, 990)  # the quantiles that programs are told
-GAUGES = (500, 950, 990)  # those that monitoring systems are told, of a log
+TOLD_QUANTILES = (500, 950, 990)  # those that monitoring systems are told, of a log
 
 
 def make_report(
@@ -120,7 +120,7 @@ def quantiles(report: Report) -> dict[int, float]:
     """Seconds that so many of a thousand of the log's requests took at most; nothing where none was
     measured."""
     latency = whole(report.latencies)
-    found = zip(GAUGES, latency.quantiles(*GAUGES), strict=True)
+    found = zip(TOLD_QUANTILES, latency.quantiles(*TOLD_QUANTILES), strict=True)
     return {part: value / 10**9 for part, value in found if value is not None}
 
 

@@ -1,3 +1,4 @@
+from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,8 @@ KEYS_LIMIT: int
 KEY_BYTES_LIMIT: int
 TIMES_LIMIT: int
 SEED_BYTES: int
+
+def add_durations(kept: bytes, sums: array[int] | None, /) -> tuple[int, int]: ...
 
 class Rows:
     """A sequence of what was counted."""

@@ -2,13 +2,12 @@
 
 import os
 from collections.abc import Callable
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from qps_service.formats.durations import UNITS
 from qps_service.formats.log_format import is_quoted
 from qps_service.formats.presets import Field, LogFormat
+from qps_service.scanning.built import load
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import Sample, Scanned
 from qps_service.values.positions import Directives
@@ -72,11 +71,6 @@ class NativeScanner:
     def take(self) -> Scanned:
         """What was found since the last call."""
         return _scanned(self._native.take())
-
-
-def load() -> ModuleType:
-    """The compiled module. Raises ImportError."""
-    return import_module("qps_service.scanning._scan")
 
 
 def _program(log_format: LogFormat) -> tuple[object, ...]:

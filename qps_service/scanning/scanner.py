@@ -8,12 +8,11 @@ import os
 from collections.abc import Mapping
 from typing import Protocol
 
-from qps_service.scanning.native import NativeScanner, load
+from qps_service.scanning.built import is_native, load, why_pure
+from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import Scanned
 from qps_service.values.positions import Directives
-
-PURE_VARIABLE = "QPS_REPORTER_PURE"
 
 
 class Scanner(Protocol):
@@ -79,25 +78,7 @@ def make_scanner(options: ScanOptions, spill: Spill) -> Scanner:
     return PureScanner(options, spill)
 
 
-def is_native(environment: Mapping[str, str]) -> bool:
-    """Whether the native scanner is wanted, and there."""
-    return why_pure(environment) is None
-
-
 def describe(environment: Mapping[str, str]) -> str:
     """Which scanner is used, for people."""
     reason = why_pure(environment)
     return f"native scanner, {load().LEVELS[0]}" if reason is None else f"pure scanner, {reason}"
-
-
-def why_pure(environment: Mapping[str, str]) -> str | None:
-    """Why the pure scanner is used, for people; None if it isn't."""
-    if environment.get(PURE_VARIABLE, "0") not in ("", "0"):
-        return f"{PURE_VARIABLE} is set"
-    try:
-        load()
-    except ModuleNotFoundError:  # there was no compiler
-        return "the native one was not built"
-    except ImportError as error:
-        return f"the native one can't be loaded: {error}"
-    return None

@@ -337,11 +337,14 @@ class Daemon:
 
     def _answer(self, now: int) -> None:
         """Answer those who asked before the last look, if that came to all logs. What they are told is in the
-        ledger first, if it takes anything: a crash must not take it back."""
+        ledger first, if it takes anything: a crash must not take it back. To count may take long, by rules
+        for routes, and would be done without them."""
         asked = self._outputs.asked(now, is_behind=not self._is_whole or self._pipelines.is_behind)
         if asked:
+            self._pipelines.count()
+            began = self._clock.now()
             self._pipelines.commit(now)
-            self._outputs.answer(asked, self._overview(now), now)
+            self._outputs.answer(asked, self._overview(now), now, began)
 
     def _overview(self, now: int) -> Overview:
         return Overview(

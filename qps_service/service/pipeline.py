@@ -196,18 +196,22 @@ class LogPipeline:
         self._say_rejects(now)
         self._say_unfit(now)
 
+    def count(self) -> None:
+        """Count all that was read: rules for routes are applied now."""
+        self._scanner.settle()  # no position may be moved past lines that wait
+        self._count(self._scanner.take())
+
     def entries(self, sequence: int, now: int, at: int) -> list[Entry]:
         """What is to be committed: everything counted since the last entries, and how far files were read.
         `sequence` is the number of the report that the counts will be in, but for those that are left out;
         `at` is `now` in Unix nanoseconds."""
-        self._scanner.settle()  # no position may be moved past lines that wait
+        self.count()
         changes = self._follower.changes()
         self._expected -= {position.number for position in (*changes.held, *changes.retired)}
         losses = tuple(Loss(at, *loss) for loss in self._follower.take_losses())
         self._losses = [*self._losses, *((now, loss) for loss in losses)][-LOSSES_TOLD:]
         self._losses_told += len(losses)
         self._loss_bytes += sum(loss.bytes or 0 for loss in losses)
-        self._count(self._scanner.take())
         left_out, counted = self.aggregator.take_left_out(), self.aggregator.take()
         self._say_folds()
         self._say_rejects(now)

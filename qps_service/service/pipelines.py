@@ -83,6 +83,11 @@ class Pipelines:
         """Whether nothing can come to any of them."""
         return bool(self.followed) and all(pipeline.state.is_over for pipeline in self.followed)
 
+    def count(self) -> None:
+        """Count all that was read."""
+        for pipeline in self.followed:
+            pipeline.count()
+
     def commit(self, now: int, *, report: bool = False) -> bool:
         """Tell the ledger all that was counted, and let go of what was kept for that; whether it has it.
         With `report`, that ends the windows."""

@@ -33,9 +33,9 @@ LIMIT = 50 * MILLISECOND  # nanoseconds of CPU time
 ORDINARY = 100_000  # nanoseconds of CPU time,
 ORDINARY_RULE = 5_000  # and so many for each rule
 # What is charged in a period may come to a fifth of it. In shorter ones there would be no time for what is
-# merely uneven, in longer ones new targets would be OTHER for longer.
-PERIOD = 5 * SECOND  # nanoseconds
-BUDGET = SECOND  # nanoseconds of CPU time,
+# merely uneven, in longer ones new targets would be OTHER for longer, and whoever waits for a look, too.
+PERIOD = 2 * SECOND  # nanoseconds
+BUDGET = PERIOD // 5  # nanoseconds of CPU time,
 RESERVE = BUDGET // 4  # so much of it for short targets alone
 # What makes a target a slow one: more than the kernel takes from us by chance.
 SLOW = MILLISECOND  # nanoseconds of CPU time

@@ -7,9 +7,8 @@ nanoseconds; the sum and the maximum are those of the durations themselves.
 
 from array import array
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
-from itertools import accumulate
+from itertools import accumulate, compress
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -44,6 +43,19 @@ class Bins(Mapping[int, int]):
     def __init__(self, bins: Mapping[int, int]) -> None:
         self._indices = array("H", sorted(bins))
         self._requests = array("Q", map(bins.__getitem__, self._indices))
+
+    @classmethod
+    def of(cls, sums: "array[int]") -> "Bins":
+        """Those of `no_sums` that have requests."""
+        bins = cls({})
+        bins._indices = array("H", compress(range(len(sums)), sums))
+        bins._requests = array("Q", filter(None, sums))
+        return bins
+
+    def add_to(self, sums: "array[int]") -> None:
+        """Add to the requests of all bins."""
+        for index, requests in self.items():
+            sums[index] += requests
 
     def __getitem__(self, index: int) -> int:
         place = bisect_left(self._indices, index)
@@ -98,7 +110,11 @@ class Latency(NamedTuple):
 
     def plus(self, other: "Latency") -> "Latency":
         """The durations of both."""
-        return sum_of((self, other))
+        bins = dict(self.bins)
+        for index, requests in other.bins.items():
+            bins[index] = bins.get(index, 0) + requests
+        total = min(self.total + other.total, SUM_LIMIT)
+        return Latency(Bins(bins), total, max(self.longest, other.longest))
 
     def quantile(self, per_mille: int) -> int | None:
         """What so many of a thousand requests took at most: nanoseconds, one of BOUNDS, or BEYOND.
@@ -126,15 +142,19 @@ NO_LATENCY = Latency(MappingProxyType({}), 0, 0)
 NO_LATENCIES: Mapping[LatencyKey, Latency] = MappingProxyType({})
 
 
+def no_sums() -> "array[int]":
+    """Requests of all bins by their index: none."""
+    return array("Q", bytes(8 * (len(BOUNDS) + 1)))
+
+
 def sum_of(latencies: Iterable[Latency]) -> Latency:
-    """All of them."""
-    bins: defaultdict[int, int] = defaultdict(int)
-    total = longest = 0
+    """All of them, as of many."""
+    sums, total, longest = no_sums(), 0, 0
     for latency in latencies:
-        for index, requests in latency.bins.items():
-            bins[index] += requests
+        bins = latency.bins if isinstance(latency.bins, Bins) else Bins(latency.bins)
+        bins.add_to(sums)
         total, longest = total + latency.total, max(longest, latency.longest)
-    return Latency(Bins(bins), min(total, SUM_LIMIT), longest)
+    return Latency(Bins.of(sums), min(total, SUM_LIMIT), longest)
 
 
 def together(

@@ -56,12 +56,11 @@ class Tally(NamedTuple):
     def plus(self, *others: "Tally") -> "Tally":
         """The sum of all."""
         tallies = (self, *others)
+        timed = [each.latency for each in tallies if each.latency.bins]
         return Tally(
             tuple(map(sum, zip(*(each.classes for each in tallies), strict=True))),
             sum(each.bytes for each in tallies),
-            sum_of(timed)
-            if (timed := [each.latency for each in tallies if each.latency.bins])
-            else NO_LATENCY,
+            sum_of(timed) if len(timed) > 1 else (*timed, NO_LATENCY)[0],
         )
 
 

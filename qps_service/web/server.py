@@ -54,7 +54,7 @@ def serve(page: Page, listening: socket.socket, *, ends: bool, monotonic: Callab
         page,
         sockets=[listening],
         threads=THREADS,
-        connection_limit=CLIENTS,
+        connection_limit=CLIENTS + 2,  # it counts the listening socket and its own pipe, too
         max_request_header_size=HEAD_SIZE,
         max_request_body_size=0,
         recv_bytes=TAKEN,

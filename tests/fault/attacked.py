@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 
-from tests.fault.restarts import begun, pack
+from tests.fault.restarts import begun
 from tests.fault.scenarios import Make
 from tests.following import BlindFiles, Rig
 
@@ -46,11 +46,11 @@ def probes_in_turn_and_copytruncate(make: Make) -> None:
     rig.check(losses=[])
 
 
-def rotated_while_stopped(make: Make, rotate: Callable[[Rig], object], *, probes: int, rounds: int) -> None:
-    rig = probed(make, probes, rounds)
+def rotated_while_stopped(make: Make, rotate: Callable[[Rig], object]) -> None:
+    rig = probed(make, probes=100, rounds=1)
     rig.stop()
     rotate(rig)
-    probe(rig, probes, rounds)
+    probe(rig, probes=100, rounds=1)
     rig.start()
     rig.look()
     assert not rig.said("recognised")
@@ -59,7 +59,7 @@ def rotated_while_stopped(make: Make, rotate: Callable[[Rig], object], *, probes
 
 def one_round_of_probes_rotated_while_stopped(make: Make) -> None:
     """The file that was read is there under another name: then the new one is no copy that took its place."""
-    rotated_while_stopped(make, lambda rig: rig.rotate(), probes=100, rounds=1)
+    rotated_while_stopped(make, lambda rig: rig.rotate())
 
 
 def probes_rotated_to_another_directory_while_stopped(make: Make) -> None:
@@ -67,11 +67,7 @@ def probes_rotated_to_another_directory_while_stopped(make: Make) -> None:
         rig.beside("old").mkdir()
         rig.path.rename(rig.beside("old/monday"))
 
-    rotated_while_stopped(make, rotate, probes=100, rounds=1)
-
-
-def probes_compressed_while_stopped(make: Make) -> None:
-    rotated_while_stopped(make, lambda rig: pack(rig.rotate()), probes=20, rounds=ROUNDS)
+    rotated_while_stopped(make, rotate)
 
 
 def copy_kept_by_its_editor_while_stopped(make: Make) -> None:
@@ -105,24 +101,6 @@ def copytruncate_while_stopped_by_one_who_may_not_ask(make: Make) -> None:
     rig.look()
     rig.check(losses=[])
     assert os.path.exists(rig.beside("access.log.1"))
-
-
-def edited_copy_of_one_with_another_link_while_stopped(make: Make) -> None:
-    """The original has another name, too, and no line has a time: they count twice, and that is said."""
-    rig = probed(make, probes=100, rounds=1)
-    os.link(rig.path, rig.beside("snapshot"))
-    rig.stop()
-    lines = rig.path.read_bytes().splitlines(keepends=True)
-    rig.beside("sedAbC").write_bytes(b"".join(lines[:30] + lines[31:]))
-    rig.beside("sedAbC").rename(rig.path)
-    rig.start()
-    rig.look()
-    for number in {*range(100)} - {30}:
-        rig.expected[b"192.0.2.1\tGET /probe/%d\t200\t12" % number] += 1
-    assert [text.partition(":")[0] for text in rig.said("possible_duplicate")] == [
-        "possible duplicate of 99 lines at most"
-    ]
-    rig.check()
 
 
 def rotated_with_another_link_while_stopped(make: Make) -> None:

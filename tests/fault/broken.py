@@ -25,7 +25,6 @@ from qps_service.files.kernel import Files
 from qps_service.files.pipe import PipeText
 from qps_service.following.generation import Generation
 from qps_service.following.known_files import Resemblance
-from qps_service.following.start_position import StartPosition
 from qps_service.following.stream import Stream
 from qps_service.following.watcher import Watcher
 from qps_service.ledger import ledger, schema
@@ -101,11 +100,6 @@ def watches_each_log_alone() -> None:
     replace(pipeline, Watcher=lambda watches: Watcher())
 
 
-def may_take_no_lease() -> None:
-    """As a user who does not own the log."""
-    replace(Files, has_writer=lambda self, descriptor: None)
-
-
 def stops_before_the_report() -> None:
     """With --once, the process is stopped (SIGSTOP) when it has committed."""
     report = Daemon._report
@@ -163,11 +157,6 @@ class ComparesNoArchives(twins.Spoilt):
 
         self._known_files.resembles = unless_awaited  # type: ignore[method-assign]
         self._discovery._find_by_text = lambda *_: None  # type: ignore[method-assign]
-
-
-def takes_all_that_is_there() -> None:
-    begin = StartPosition.__init__
-    replace(StartPosition, __init__=lambda self, *rest, from_start: begin(self, *rest, from_start=True))
 
 
 def shows_no_sign_of_life() -> None:

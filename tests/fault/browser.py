@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,13 +147,6 @@ class Browser:
     def said(self) -> list[str]:
         """What came into the console since it was asked last."""
         return [f"{each['level']} {each['message']}" for each in self.driver.get_log("browser")]
-
-    def picture(self, path: Path) -> None:
-        """All of the page."""
-        import base64
-
-        data = self.command("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"]
-        path.write_bytes(base64.b64decode(data))
 
 
 @pytest.fixture(scope="module")

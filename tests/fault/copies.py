@@ -132,22 +132,6 @@ def mirrored_and_rotated(make: Make, *, reader: Callable[..., None]) -> None:
     rig.check(losses=[])
 
 
-def put_and_rotated(make: Make, *, reader: Callable[..., None], kept: int) -> None:
-    """A copy with the first lines takes the log's place, is written on and rotated, before anybody looks."""
-    rig, writer = followed(make)
-    writer.lines(100)
-    rig.look()
-
-    def put() -> None:
-        text = rig.path.read_bytes().splitlines(keepends=True)
-        by_rename(rig, b"".join(text[:kept]))
-        rig.writer().lines(30)
-        rig.renew(10)
-
-    reader(rig, put)
-    check_copy(rig, is_exact=reader is not killed)
-
-
 def put_back_and_mirrored(make: Make, *, count: int) -> None:
     """A backup written over the log goes on; then a mirror, which has it all, takes the log's place."""
     rig, writer = followed(make)
@@ -184,20 +168,8 @@ def put_back(make: Make, *, put: Put, reader: Callable[..., None], of_rig: OfRig
     check_copy(rig, is_exact=reader is running)
 
 
-def without_first(lines: list[bytes]) -> list[bytes]:
-    return lines[1:]
-
-
 def without_some(lines: list[bytes]) -> list[bytes]:
     return lines[:300] + lines[310:400] + lines[401:]
-
-
-def without_last(lines: list[bytes]) -> list[bytes]:
-    return lines[:-1]
-
-
-def without_first_half(lines: list[bytes]) -> list[bytes]:
-    return lines[500:]
 
 
 def with_one_altered(lines: list[bytes]) -> list[bytes]:
@@ -212,9 +184,9 @@ def in_another_order(lines: list[bytes]) -> list[bytes]:
     return sorted(lines, key=lambda line: line[-4:])
 
 
-def edited(make: Make, *, edit: Edit, put: Put, reader: Callable[..., None], of_rig: OfRig = NOTHING) -> None:
+def edited(make: Make, *, edit: Edit, put: Put, reader: Callable[..., None]) -> None:
     """What an editor makes of 1000 lines; the log goes on after them."""
-    rig, writer = followed(make, **of_rig)
+    rig, writer = followed(make)
     writer.lines(1000)
     rig.look()
     lines = rig.path.read_bytes().split(b"\n")[:-1]
@@ -261,9 +233,9 @@ def anonymised(make: Make, *, reader: Callable[..., None]) -> None:
 LINE = b"192.0.2.1\tGET /health\t200\t2"
 
 
-def health_checked(make: Make, of_rig: OfRig = NOTHING) -> tuple[Rig, Writer]:
+def health_checked(make: Make) -> tuple[Rig, Writer]:
     """A log of one line, over and over, without a time."""
-    rig, writer = followed(make, **of_rig)
+    rig, writer = followed(make)
     check_health(rig, writer, 500)
     rig.look()
     return rig, writer
@@ -274,9 +246,9 @@ def check_health(rig: Rig, writer: Writer, times: int) -> None:
     rig.expected[LINE] += times
 
 
-def equal_lines_renamed(make: Make, *, reader: Callable[..., None], of_rig: OfRig = NOTHING) -> None:
+def equal_lines_renamed(make: Make, *, reader: Callable[..., None]) -> None:
     """The next log has the same lines."""
-    rig, _ = health_checked(make, of_rig)
+    rig, _ = health_checked(make)
     for count in (300, 500, 700):
 
         def change(count: int = count) -> None:
@@ -285,22 +257,6 @@ def equal_lines_renamed(make: Make, *, reader: Callable[..., None], of_rig: OfRi
 
         reader(rig, change)
     rig.check(losses=[])
-
-
-def equal_lines_truncated(make: Make, *, reader: Callable[..., None]) -> None:
-    """copytruncate, of such lines: fewer come than there were. After a stop nothing tells the copy from an
-    older log: it is counted, and said."""
-    rig, _ = health_checked(make)
-
-    def change() -> None:
-        rig.copytruncate()
-        check_health(rig, rig.writer(), 300)
-
-    reader(rig, change)
-    rig.settle()
-    more = rig.seen[LINE] - rig.expected[LINE]
-    assert more in ((0,) if reader is running else (0, 500))
-    assert not more or any("of 500 lines at most" in text for text in rig.said("possible_duplicate"))
 
 
 def equal_lines_put_in_place(make: Make, *, reader: Callable[..., None]) -> None:

@@ -207,21 +207,6 @@ def old_days_are_packed_and_unpacked(make: Make) -> None:
     assert days.rig.files_open == 1
 
 
-def without_the_last_day(make: Make) -> None:
-    """Its file was removed: what is older than our time is not read in its place, now or after a stop."""
-    days = Days(make)
-    days.begin().lines(3)
-    days.rig.look_often(2)
-    days.rig.settle()
-    days.path(1).unlink()
-    days.rig.look_often(2, 100)
-    days.rig.stop()
-    days.rig.start()
-    days.rig.look_often(2, 100)
-    days.writer(2, 3)
-    days.rig.check()  # it may have been written to once more before it went
-
-
 def foreign_days(make: Make) -> None:
     """Where others may write, a file that is somebody else's is not the log, whatever its name."""
     days = Days(make)

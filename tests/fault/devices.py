@@ -93,20 +93,6 @@ def mounted_after_the_start(make: Make, *, has_versions: bool, meanwhile: int) -
     assert rig.said("possible_duplicate") == rig.said("recognised") == []
 
 
-def mounted_where_nothing_was(make: Make, *, has_versions: bool) -> None:
-    """As before, but not even the directory is there, and the process had been killed."""
-    rig, volume, writer = begun(make, has_versions=has_versions)
-    writer.lines(3)
-    rig.kill()
-    volume.unmount(leaves_directory=False)
-    rig.start()
-    rig.look_often(3)
-    volume.mount()
-    rig.look_often(2)
-    writer.lines(3)
-    rig.check(losses=[])
-
-
 def mounted_after_a_rotation(make: Make, *, has_versions: bool, name: str) -> None:
     """Another machine rotated the log while nobody read it: the rotated file has unread lines."""
     rig, volume, old = begun(make, has_versions=has_versions)

@@ -73,10 +73,6 @@ class Server:
         self._process.kill()
         self._process.wait(GUARD)
 
-    def signal(self, number: int) -> None:
-        """Send it a signal."""
-        self._process.send_signal(number)
-
     def xml(self) -> ElementTree.Element:
         """What it says. Raises ParseError where a name has broken it."""
         return ElementTree.fromstring(read_all(self.port))  # noqa: S314  our own server's
@@ -117,20 +113,6 @@ class Gmond(Server):
 
     def values(self) -> dict[str, str]:
         return {name: metric.value for name, metric in self.metrics().items()}
-
-    def drops(self) -> int:
-        """Packets that its socket had no room for."""
-        return int(self._socket()[-1])
-
-    def has_read_all(self) -> bool:
-        """Whether nothing waits in its socket."""
-        return self._socket()[4].endswith(":00000000")
-
-    def _socket(self) -> list[str]:
-        """Its line in proc_net_udp(5), in fields."""
-        lines = (line.split() for line in Path("/proc/net/udp").read_text().splitlines())
-        [own] = (line for line in lines if line[1] == f"0100007F:{self.port:04X}")
-        return own
 
 
 class Gmetad(Server):

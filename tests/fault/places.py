@@ -9,20 +9,12 @@ from pathlib import Path
 
 from qps_service.files.kernel import Files, Seen
 from qps_service.following.watcher import Watcher
-from tests.fault.restarts import pack
-from tests.fault.scenarios import Make, followed
+from tests.fault.restarts import begun, pack
+from tests.fault.scenarios import Make
 from tests.following import SECOND, BlindFiles, NoInotify, RetoldFiles, Rig, Writer
 
 WEB_SERVER, NOBODY = 33, 65534  # uids
 FOREIGN = b"".join(b"forged %d [29/Nov/2026:09:00:%02d]\n" % (each, each) for each in range(60))
-
-
-def begun(make: Make, log: str = "access.log", **keywords: object) -> tuple[Rig, Writer]:
-    """A log with this name, followed for a while."""
-    rig, writer = followed(make, log=log, **keywords)
-    writer.lines(100)
-    rig.look()
-    return rig, writer
 
 
 # --- rotated while nobody reads
@@ -79,7 +71,7 @@ def rotated_elsewhere(
     packs: bool = False,
     killed: bool = False,
 ) -> None:
-    rig, old = begun(make, log)
+    rig, old = begun(make, log=log)
     read_by_turns(rig, old, lambda: rotate(rig, name), packs=packs, killed=killed)
 
 
@@ -108,23 +100,9 @@ def link_set_anew(
     read_by_turns(rig, old, rotate, packs=packs, killed=killed)
 
 
-def out_of_reach(make: Make, *, name: str, rotate: Rotate = renamed) -> None:
-    """Rotated to where nobody looks for it: that is said."""
-    rig, old = begun(make)
-    rig.stop()
-    old.close()
-    pack(rotate(rig, name))
-    rig.writer().lines(50)
-    rig.start()
-    rig.look()
-    rig.check()
-    (loss,) = rig.losses()
-    assert "went away while nobody was reading it" in loss
-
-
 def beside_another_log(make: Make, *, one: str, other: str, rotated: str) -> None:
     """Each of two logs is rotated while nobody reads, to names that differ in a number: its own alone."""
-    rig, old = begun(make, one)
+    rig, old = begun(make, log=one)
     root = rig.root / "logs"
     (root / other).parent.mkdir(parents=True, exist_ok=True)
     rig.stop()

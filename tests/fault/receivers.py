@@ -3,17 +3,18 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.fault.program import GUARD, ROOT, free_port, until
+from tests.fault.program import GUARD, ROOT, free_port
+from tests.fault.servers import SERVERS, serving
 
-SERVERS = ROOT / ".cache" / "servers"
 STATSD = ROOT / ".cache" / "statsd" / "node_modules" / "statsd" / "stats.js"
-PACKAGES = SERVERS / "usr" / "lib" / "python3" / "dist-packages"
+PACKAGES = SERVERS / "lib" / "python3" / "dist-packages"
 PYTHON = "/usr/bin/python3"  # Debian's, for which the packages are
 
 CARBON = """
@@ -47,39 +48,6 @@ print(json.dumps(found))
 """
 
 
-@contextmanager
-def running(command: Sequence[object], root: Path, environment: dict[str, str]) -> Iterator[None]:
-    """A server, until the block ends; what it prints is in `root`/output."""
-    with (root / "output").open("wb") as output:
-        server = subprocess.Popen(
-            [str(each) for each in command],
-            cwd=root,
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        yield
-        assert server.poll() is None, (root / "output").read_text()
-    finally:
-        server.kill()
-        server.wait()
-
-
-def talk(port: int, words: bytes = b"", end: bytes = b"") -> bytes | None:
-    """What a server answers, up to `end`; None while it is not there."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=GUARD) as connection:
-            connection.sendall(words)
-            answer = b""
-            while not answer.endswith(end):
-                answer += connection.recv(1 << 20)
-            return answer
-    except ConnectionRefusedError:
-        return None
-
-
 class Statsd:
     """StatsD, which never flushes: its counters are sums since its start."""
 
@@ -101,14 +69,16 @@ class Statsd:
             "backends": [],
         }
         (self._root / "config.js").write_text(json.dumps(configuration))
-        with running(["node", STATSD, "config.js"], self._root, {}):
-            until(lambda: talk(self._management) is not None, (self._root / "output").read_text)
+        with serving(["node", STATSD, "config.js"], self._root, self._management, signal.SIGKILL):
             yield self
 
     def values(self, what: str) -> dict[str, float]:
         """Its `counters` or `gauges`, as Node prints an object."""
-        answer = talk(self._management, f"{what}\n".encode(), b"END\n\n")
-        assert answer is not None
+        answer = b""
+        with socket.create_connection(("127.0.0.1", self._management), timeout=GUARD) as connection:
+            connection.sendall(f"{what}\n".encode())
+            while not answer.endswith(b"END\n\n"):
+                answer += connection.recv(1 << 20)
         return {
             name: float(value) for name, value in re.findall(r"([\w.;=-]+)'?: ([-\d.e+]+)", answer.decode())
         }
@@ -128,10 +98,10 @@ class Carbon:
         self._root.mkdir()
         (self._root / "carbon.conf").write_text(CARBON.format(root=self._root, port=self.port))
         (self._root / "storage-schemas.conf").write_text(SCHEMAS)
-        program = SERVERS / "usr" / "bin" / "carbon-cache"
-        command = [PYTHON, program, f"--config={self._root}/carbon.conf", "--nodaemon", "start"]
-        with running(command, self._root, self._environment):
-            until(lambda: talk(self.port) is not None, (self._root / "output").read_text)
+        carbon = SERVERS / "bin" / "carbon-cache"
+        options = (f"--config={self._root}/carbon.conf", "--nodaemon")
+        command = (PYTHON, carbon, *options, "start")
+        with serving(command, self._root, self.port, signal.SIGKILL, **self._environment):
             yield self
 
     def values(self) -> dict[str, list[float]]:

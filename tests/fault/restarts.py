@@ -46,23 +46,6 @@ def begun(make: Make, **keywords: object) -> tuple[Rig, Writer]:
     return rig, writer
 
 
-def killed_before_the_commit(make: Make) -> None:
-    """What was read and not committed is read again, from wherever the files are by then."""
-    rig, old = begun(make)
-    for turn in range(4):
-        old.lines(20)
-        rig.look(commit=False)
-        new = rig.renew(5)
-        old.lines(5)
-        if turn % 2:
-            rig.look(commit=False)
-        rig.kill()
-        old.lines(1)
-        old = new
-        rig.start()
-    rig.check()
-
-
 def rotations_while_stopped(make: Make) -> None:
     """Several, with backlogs and late writers."""
     rig, old = begun(make)
@@ -161,43 +144,6 @@ def alike_where_the_log_was_deleted(make: Make) -> None:
     rig.settle()
     assert rig.seen == Counter({b"GET /health": 2})
     assert rig.said("possible_duplicate")
-
-
-class Busy(Files):
-    """Things happen before a compressed file is opened."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.coming: list[Callable[[], object]] = []
-
-    def open(self, path: str) -> int:
-        while self.coming and path.endswith(".gz"):
-            self.coming.pop()()
-        return super().open(path)
-
-
-def compressed_within_the_first_look(make: Make) -> None:
-    """A log that nobody has seen before is opened, and rotated and compressed before the look is over."""
-    files = Busy()
-    rig, old = begun(make, files=files)
-    rig.stop()
-    pack(rig.rotate())
-    old.close()
-    writer = rig.writer()
-    writer.lines(40)
-    rig.start()
-
-    def rotate() -> None:
-        rotated = rig.rotate()
-        rig.writer().lines(2)
-        writer.lines(1)
-        writer.close()
-        pack(rotated)
-
-    files.coming.append(rotate)
-    rig.look()
-    assert not files.coming
-    rig.check(losses=[])
 
 
 def kept_by_systemd(make: Make) -> None:
@@ -411,19 +357,6 @@ def older_files_appear_while_stopped(make: Make) -> None:
     ]
 
 
-def moved_to_another_disk(make: Make) -> None:
-    """The log is copied, with its times, and the copy takes its place: it goes on where it was."""
-    rig, old = begun(make)
-    rig.stop()
-    old.close()
-    shutil.copy2(rig.path, rig.root / "elsewhere")
-    rig.path.unlink()
-    shutil.copy2(rig.root / "elsewhere", rig.path)
-    rig.writer().lines(4)
-    rig.start()
-    rig.check(losses=[])
-
-
 def successors_that_begin_alike(make: Make) -> None:
     """Each generation begins with the same 4 KiB."""
     rig, old = followed(make)
@@ -611,25 +544,3 @@ def damaged_archive(make: Make) -> None:
     assert loss.startswith(f"{packed} cannot be unpacked beyond byte ")
     rig.expected[b"in the archive"] = rig.seen[b"in the archive"]
     assert rig.seen == rig.expected
-
-
-def rotated_to_another_directory(make: Make) -> None:
-    """logrotate's olddir: rotated files are followed there, and found there after a stop."""
-    rig, old = begun(make)
-    aside = rig.path.parent / "old"
-    aside.mkdir()
-    for turn in range(4):
-        old.lines(5)
-        rotated = aside / f"access.log.{turn}"
-        rig.path.rename(rotated)
-        new = rig.writer()
-        new.lines(5)
-        rig.look()
-        rig.stop()
-        old.lines(3)
-        old.close()
-        if turn % 2:
-            pack(rotated)
-        old = new
-        rig.start()
-    rig.check(losses=[])

@@ -1,6 +1,5 @@
 """What happens to logs: each scenario drives a rig over real files and ends in `rig.check()`."""
 
-import gzip
 import os
 import shutil
 from collections.abc import Callable
@@ -48,16 +47,6 @@ def late_writes_with_pauses(make: Make) -> None:
     rig.check()
 
 
-def writer_returns(make: Make) -> None:
-    """Lines for a file that was let go because it had been quiet for long."""
-    rig, old = followed(make, files=BlindFiles())
-    rig.renew(1)
-    rig.look_often(3, 61)
-    assert rig.files_open == 1
-    old.lines(5)
-    rig.check()
-
-
 def bursts_of_rotations(make: Make) -> None:
     """Several generations between two looks."""
     rig = make()
@@ -86,24 +75,6 @@ def numbers_shift(make: Make) -> None:
         if turn % 2:
             rig.look()
             rig.beside("access.log.5").unlink(missing_ok=True)
-    rig.check()
-
-
-def copy_beside(make: Make) -> None:
-    """Copies, backups and unpacked old logs are not the log."""
-    rig = make()
-    rig.beside("access.log.7").write_bytes(b"from before our time\n")
-    rig.beside("access.log.8.gz").write_bytes(gzip.compress(b"from before our time, packed\n"))
-    writer = rig.writer()
-    rig.look()
-    writer.lines(50)
-    rig.look()
-    shutil.copy(rig.path, rig.beside("access.log.1"))
-    shutil.copy(rig.path, rig.beside("access.log.bak"))
-    rig.beside("access.log.8").write_bytes(b"from before our time, packed\n")
-    rig.look()
-    rig.beside("access.log.8").rename(rig.beside("access.log.9"))
-    writer.lines(5)
     rig.check()
 
 
@@ -276,20 +247,6 @@ def directory_replaced(make: Make) -> None:
     rig.check()
 
 
-def missing_at_the_start(make: Make) -> None:
-    rig = make()
-    rig.path.parent.rmdir()
-    rig.look_often(5)
-    assert rig.said("waiting") == [f"waiting for {rig.path}"]
-    rig.path.parent.mkdir()
-    rig.look()
-    rig.writer().lines(3)
-    rig.look()
-    assert rig.said("following") == [f"following {rig.path}"]
-    assert rig.follower.state.waiting is None
-    rig.check()
-
-
 def vanished_and_back(make: Make) -> None:
     rig, old = followed(make)
     rig.path.unlink()
@@ -299,22 +256,6 @@ def vanished_and_back(make: Make) -> None:
     rig.writer().lines(2)
     rig.look()
     assert len(rig.said("following")) == 2
-    rig.check()
-
-
-def moved_back(make: Make) -> None:
-    """A rotated file is renamed to the log again: it goes on where it was."""
-    rig, old = followed(make)
-    old.lines(3)
-    rotated = rig.rotate()
-    rig.look()
-    other = rig.writer()
-    other.lines(3)
-    rig.look()
-    rig.path.rename(rig.beside("access.log.77"))
-    rotated.rename(rig.path)
-    rig.look()
-    rig.writer().lines(2)
     rig.check()
 
 

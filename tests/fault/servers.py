@@ -18,7 +18,7 @@ IS_ROOT = os.geteuid() == 0
 @contextmanager
 def serving(
     command: Sequence[str | Path], directory: Path, port: int, stop: signal.Signals, **environment: str
-) -> Iterator[None]:
+) -> Iterator["subprocess.Popen[bytes]"]:
     """A server with its workers, once it listens at this port. `stop` ends it when it has answered and logged
     all. What it prints is in `directory`/out.log."""
     said = directory / "out.log"
@@ -40,7 +40,8 @@ def serving(
 
     try:
         until(listens, f"{command[0]} to listen")
-        yield
+        yield process
+        assert process.poll() is None, said.read_text()
         process.send_signal(stop)
         assert process.wait(GUARD) in (0, -stop), said.read_text()
     finally:

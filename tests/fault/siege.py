@@ -19,6 +19,7 @@ import re
 import shutil
 import signal
 import socket
+import statistics
 import string
 import subprocess
 import sys
@@ -439,16 +440,19 @@ class Scrapers:
         self._patience = patience  # seconds, of the honest one
         self.answered = 0  # of the honest one
         self.failures: list[str] = []  # why it was not
+        self.seconds: list[float] = []  # until each of its answers was there
 
     def ask(self) -> str:
         """As Prometheus does; the text, empty where none came."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._patience)
+        began = time.monotonic()
         try:
             connection.request("GET", "/metrics")
             answer = connection.getresponse()
             text = answer.read().decode()
             if answer.status == 200:
                 self.answered += 1
+                self.seconds.append(time.monotonic() - began)
                 return text
             self.failures.append(f"{answer.status} {text[:80]}")
         except (OSError, http.client.HTTPException) as error:
@@ -553,17 +557,20 @@ class Minute(NamedTuple):
     cpu: float  # of the service, a share of one processor's time in this minute
     longest: float  # window of this minute, in intervals
     scrapes: str  # answered, of those that were sent
+    median: float  # seconds until an honest scrape of this minute was answered
+    slowest: float  # seconds, likewise
     lines: str  # counted, of those that were written, by log
 
     def __str__(self) -> str:
         return (
             f"{self.number:6} {self.resident:8} {self.peak:5} {self.cpu:6.1%} {self.longest:9.2f} "
-            f"{self.scrapes:>9}  {self.lines}"
+            f"{self.scrapes:>9} {self.median:7.2f} {self.slowest:8.2f}  {self.lines}"
         )
 
 
-HEAD = "minute resident  peak    CPU  longest   scrapes  lines counted of those written\n" + (
-    "            MiB   MiB          window  answered"
+HEAD = (
+    "minute resident  peak    CPU  longest   scrapes  median  slowest  lines counted of those written\n"
+    + ("            MiB   MiB          window  answered       s        s")
 )
 
 
@@ -586,7 +593,8 @@ class Siege:
         self._process.told("READY=1")
         for web in webs:
             web.until_counted = partial(self._until_counted, web)
-        self._cpu, self._at, self._seen = self._cpu_time(), time.monotonic(), 0
+        self._cpu, self._at = self._cpu_time(), time.monotonic()
+        self._seen = self._asked = 0  # windows and scrapes of the minutes before
 
     def begin(self, *, rotated_every: float, scrapers: int) -> None:
         """Let everybody loose. `rotated_every`: seconds."""
@@ -637,7 +645,8 @@ class Siege:
             counted = self._counted()
             written = {web.name: web.truth.lines for web in self._webs}
         cpu, at = self._cpu_time(), time.monotonic()
-        seen = len(self._reports.seconds)
+        seen, asked = len(self._reports.seconds), len(self._scrapers.seconds)
+        waited = self._scrapers.seconds[self._asked : asked] or [0.0]
         self.minutes.append(
             Minute(
                 len(self.minutes) + 1,
@@ -646,10 +655,12 @@ class Siege:
                 (cpu - self._cpu) / (at - self._at),
                 max(self._reports.seconds[self._seen : seen], default=0) / self._interval,
                 f"{self._scrapers.answered}/{self._scrapers.answered + len(self._scrapers.failures)}",
+                statistics.median(waited),
+                max(waited),
                 ", ".join(f"{name} {counted[name]}/{number}" for name, number in written.items()),
             )
         )
-        self._cpu, self._at, self._seen = cpu, at, seen
+        self._cpu, self._at, self._seen, self._asked = cpu, at, seen, asked
         assert counted == written
         self.check()
 

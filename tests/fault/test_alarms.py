@@ -7,7 +7,6 @@ recognised, no duplicate. `scripts/campaign.sh alarms` lets more days pass than 
 import gzip
 import itertools
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
@@ -22,15 +21,10 @@ from qps_service.following.generation import Generation
 from qps_service.following.hints import Arrival
 from qps_service.values.positions import Identity, Position
 from tests.fault import broken, twins
-from tests.fault.program import MakeSite
 from tests.fault.restarts import pack
 from tests.fault.scenarios import Make as MakeRig
 from tests.fault.scenarios import followed
 from tests.fault.week import (
-    DAY,
-    MONDAY,
-    NGINX,
-    RENAMED,
     SERVERS,
     Clock,
     Happened,
@@ -38,7 +32,6 @@ from tests.fault.week import (
     MachineFiles,
     Make,
     Setup,
-    logrotate,
 )
 from tests.following import SECOND, BlindFiles, Rig, Writer
 from tests.promised import MadePromise, nothing, promises
@@ -105,54 +98,6 @@ TakesCreatedForMoved = twins.spoilt(
 def test_alarms_are_noticed(twin: type[Follower], setup: Setup, make_machine: Make) -> None:
     with pytest.raises(AssertionError):
         days(partial(make_machine, twin), setup)
-
-
-# --- the program itself
-
-
-def days_of_the_program(make_site: MakeSite, *, delays: bool) -> None:
-    """It is stopped or killed at another of logrotate's moments each day, and started three moments later, on
-    every other day by a machine that has started, too. It may take no leases."""
-    site = make_site(broken.reads_the_boot_id_from_a_file, broken.may_take_no_lease, interval="100ms")
-    (site.root / "boot").write_text("boot 0")
-    stock = NGINX if delays else NGINX.replace("\tdelaycompress\n", "")
-    rotate = logrotate(site.root / "logrotate", site.log.parent, stock)
-    writer = site.writer()
-    process = site.ready()
-
-    def live_on(number: int) -> None:
-        """The service ends or starts, should it be its time."""
-        nonlocal process
-        if number == day:
-            process.stop() if day % 2 else process.close()
-        elif number == day + 3:
-            (site.root / "boot").write_text(f"boot {day // 2}")
-            process = site.ready()
-
-    for day in range(int(os.environ.get("QPS_REPORTER_DAYS", "6"))):
-        writer.lines(30)
-        reports = itertools.islice(iter(lambda: process.next_told("STATUS="), None), 100)
-        assert any(each and each.endswith(f"; {site.expected.total()} requests in total") for each in reports)
-        numbers = itertools.count()
-        for moment in rotate(at=MONDAY + day * DAY):
-            live_on(next(numbers))
-            if moment == RENAMED:
-                writer.lines(2)
-                old, writer = writer, site.writer()
-                old.close()
-        for _ in range(day + 4):  # on the first day there is nothing to rotate, and no moment
-            live_on(next(numbers))
-    process.stop()
-    site.check()
-    site.audit()
-    assert site.query("SELECT name, what FROM loss") == []
-    assert not re.search("possible|is not new|is not counted|cannot", site.stderr), site.stderr
-
-
-test_no_alarm_of_the_program, test_the_program_that_alarms = promises(
-    MadePromise(days_of_the_program, broken.ComparesNoArchives, delays=False),
-    MadePromise(days_of_the_program, broken.ComparesNoArchives, delays=True),
-)
 
 
 # --- what raised alarms, or hid behind them

@@ -1,7 +1,7 @@
 """Attacks on logs: every line once, or said; and twins that fail them."""
 
 from qps_service.files.fingerprint import common
-from qps_service.files.recognition import KnownPart, best_part
+from qps_service.files.recognition import KnownPart
 from tests.fault import attacked, twins
 from tests.promised import MadePromise, promises
 
@@ -11,15 +11,6 @@ TakesWhatBeginsAlike = twins.spoilt(
     "_held._known_part",
     lambda generation, former: KnownPart(common(former, generation.source.read)),
 )
-
-
-class TakesRepeatedLines(twins.Spoilt):
-    """Likewise, at a start."""
-
-    def spoil(self) -> None:
-        self._start._known_part = lambda source, *_, **__: best_part(  # type: ignore[method-assign]
-            KnownPart(common(each, source.read)) for each in self._known_files.expected()
-        )
 
 
 # Says nothing of a copy that may be all that is left of what was read.
@@ -36,9 +27,7 @@ TWINS = {
     attacked.probes_in_turn_and_copytruncate: TakesWhatBeginsAlike,
     attacked.one_round_of_probes_rotated_while_stopped: KnowsNoOtherName,
     attacked.probes_rotated_to_another_directory_while_stopped: KnowsNoOtherName,
-    attacked.probes_compressed_while_stopped: TakesRepeatedLines,
     attacked.copy_kept_by_its_editor_while_stopped: twins.SaysNoDuplicate,
-    attacked.edited_copy_of_one_with_another_link_while_stopped: twins.SaysNoDuplicate,
     attacked.rotated_with_another_link_while_stopped: TakesEachName,
     attacked.probes_and_copytruncate_while_stopped: TrustsTheLog,
     attacked.copytruncate_while_stopped_by_one_who_may_not_ask: LeavesOutForGood,

@@ -76,21 +76,6 @@ def test_each_alert_is_tested_both_ways() -> None:
     assert set(cases) == {(alert, expected) for alert in alerts for expected in ("", " []")}
 
 
-def test_each_name_tells_what_is_left() -> None:
-    """level:metric:operations, with the labels that are left, and the window."""
-    for name, expression in expressions().items():
-        if ":" not in name:
-            continue
-        level, metric, operation = name.split(":")
-        assert metric.startswith("qps_reporter_")
-        assert operation in ("rate1m", "ratio_rate1m", "p50_rate1m", "p95_rate1m", "p99_rate1m")
-        assert ("_per_" in metric) == operation.startswith("ratio_")
-        gone = {"instance", "log", "route", "status", "reason"} - set(level.split("_"))
-        assert "log" not in gone, "everything is apart for each log"
-        for labels in re.findall(r"without \(([^)]*)\)", expression):
-            assert not set(level.split("_")) & set(re.split(r", ", labels)), name
-
-
 def twin(directory: Path, name: str, right: str, wrong: str) -> Path:
     """The files, with one rule changed."""
     broken = directory / "twin"

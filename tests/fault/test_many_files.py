@@ -14,7 +14,7 @@ from qps_service.files import kernel
 from qps_service.files.kernel import Files
 from qps_service.following import discovery, ignored_files
 from qps_service.following.discovery import Discovery, Listing
-from qps_service.following.ignored_files import IGNORED_LIMIT, IgnoredFiles
+from qps_service.following.ignored_files import IgnoredFiles
 from tests.fault.scenarios import Make
 from tests.following import Rig
 from tests.promised import Patches, Promise, promises
@@ -168,8 +168,3 @@ test_promise, test_twin = promises(
         few=3 * FILES,
     ),
 )
-
-
-def test_the_figures() -> None:
-    """Of the page of limits."""
-    assert (IGNORED_LIMIT, kernel.PACE) == (16384, 64)

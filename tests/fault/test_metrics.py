@@ -1,21 +1,14 @@
-"""StatsD and Graphite themselves are told the truth: of a simulated site's traffic, and of hostile routes."""
+"""StatsD and Graphite themselves are told the truth: of a simulated site's traffic."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from qps_service.configuration.types import GraphiteConfig, StatsdConfig
-from qps_service.notices.kinds import Notice
-from qps_service.outputs.graphite import GraphiteOutput
-from qps_service.outputs.statsd import StatsdOutput
-from qps_service.values.counts import Counts, Key
 from tests.fault import broken
 from tests.fault.program import MakeSite, Site, simulated, until
 from tests.fault.receivers import Carbon, Statsd
-from tests.unit.handed_over import HOSTILE, overview, report, standing
 
 pytestmark = pytest.mark.real_time
 
@@ -95,41 +88,3 @@ def test_a_twin_that_tells_half_is_caught(run: Run) -> None:
         told.check_statsd(1)
     with pytest.raises(AssertionError):
         told.check_graphite(1)
-
-
-# --- hostile routes
-
-
-def test_hostile_routes_stay_apart_in_the_real_ones(tmp_path: Path) -> None:
-    """Each is a metric of its own with its own numbers, and nothing else comes of it."""
-    counts = {Key(b"GET", text, 200): Counts(number, 0) for number, text in enumerate(HOSTILE, start=1)}
-    expected = sorted(range(1, len(HOSTILE) + 1))
-    said: list[Notice] = []
-    for tags in (False, True):
-        with Statsd(tmp_path / f"statsd-{tags}").running() as statsd:
-            output = StatsdOutput(StatsdConfig("127.0.0.1", statsd.port, "qps", tags, 1432), said.append)
-            output.emit([report(counts)], overview(standing(counts)), 0)
-            output.close()
-            marks = (";route=", "requests;") if tags else (".GET.", ".requests")
-
-            def found(statsd: Statsd = statsd, marks: tuple[str, str] = marks) -> list[float]:
-                counters = statsd.values("counters").items()
-                return sorted(value for key, value in counters if all(mark in key for mark in marks))
-
-            until(lambda: found() == expected, found)
-            assert statsd.values("counters")["statsd.bad_lines_seen"] == 0
-            assert not [key for key in statsd.values("counters") if key[:4] not in ("qps.", "stat")]
-    with Carbon(tmp_path / "carbon").running() as carbon:
-        graphite = GraphiteOutput(GraphiteConfig("127.0.0.1", carbon.port, "qps"), said.append)
-        graphite.emit([report(counts)._replace(at=int(time.time()))], overview(standing(counts)), 0)
-        graphite.close()
-
-        def stored() -> list[float]:
-            paths = carbon.values().items()
-            return sorted(
-                value for key, values in paths if key[-3:] == "sts" and ".GET." in key for value in values
-            )
-
-        until(lambda: stored() == expected, stored)
-        assert {path.name for path in (tmp_path / "carbon" / "whisper").iterdir()} <= {"qps", "carbon"}
-    assert said == []

@@ -2,72 +2,36 @@
 
 import http.client
 import itertools
-import os
 import signal
-import socket
-import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 import pytest
 
 from tests.fault import broken
-from tests.fault.program import GUARD, ROOT, WRONG, MakeSite, Site
+from tests.fault.program import GUARD, WRONG, MakeSite, free_port
+from tests.fault.servers import IS_ROOT, SERVERS, serving
+from tests.fault.web_servers import NGINX_HEAD
 from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 
-NGINX = ROOT / ".cache" / "servers" / "usr" / "sbin" / "nginx"  # scripts/setup.sh unpacks it there
-
 # Workers need not change to another user, who could not write here. `buffer` makes workers late: they write
 # what they have gathered when they reopen the log, to the file that was renamed before.
-CONFIGURATION = """
-worker_processes 3;
-pid nginx.pid;
-{user}
-events {{}}
-http {{
-    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+CONFIGURATION = (
+    NGINX_HEAD.replace("worker_processes 1", "worker_processes 3")
+    + """
     keepalive_requests 50;
     log_format numbered '$remote_addr\\t$request_method $uri\\t$status\\t$body_bytes_sent';
     access_log {log} numbered{options};
     server {{
-        listen {address}:{port};
+        listen 127.0.0.1:{port};
         location / {{ return 200 "ok\\n"; }}
     }}
 }}
 """
+)
 ROTATIONS = 10
 CLIENTS = 4
-
-
-@contextmanager
-def web_server(site: Site, options: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """nginx, and its port. It inherits a socket that listens already, so that nobody waits for it."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.setblocking(False)  # as nginx takes a socket that it inherits to be
-        address, port = listening.getsockname()
-        configuration = site.root / "nginx.conf"
-        user = "user root;" if os.geteuid() == 0 else ""
-        configuration.write_text(
-            CONFIGURATION.format(user=user, log=site.log, options=options, address=address, port=port)
-        )
-        server = subprocess.Popen(
-            [NGINX, "-p", site.root, "-c", configuration, "-e", "error.log", "-g", "daemon off;"],
-            env={**os.environ, "NGINX": f"{listening.fileno()};"},
-            pass_fds=[listening.fileno()],
-            start_new_session=True,
-        )
-    try:
-        yield server, port
-        server.send_signal(signal.SIGQUIT)
-        assert server.wait(GUARD) == 0
-    finally:
-        with suppress(ProcessLookupError):  # it has ended, and so have its workers
-            os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
 
 
 class Load:
@@ -111,7 +75,12 @@ def rotated_under_load(make_site: MakeSite, options: str) -> None:
     """Renamed, written to for a while under its new name, then reopened; ten times."""
     site = make_site(interval="1s")
     process = site.ready()
-    with web_server(site, options) as (server, port):
+    port = free_port()
+    user = "user root;" if IS_ROOT else ""
+    configuration = site.root / "nginx.conf"
+    configuration.write_text(CONFIGURATION.format(user=user, log=site.log, options=options, port=port))
+    command = (SERVERS / "sbin/nginx", "-p", site.root, "-c", configuration, "-e", "error.log")
+    with serving(command, site.root, port, signal.SIGQUIT) as server:
         load = Load(port)
         for _ in range(ROTATIONS):
             load.wait(300)

@@ -90,24 +90,6 @@ def each_pass_tells_what_came_since_the_last(make_site: MakeSite) -> None:
     site.check()
 
 
-def new_logs_are_ours_from_their_end_on(make_site: MakeSite) -> None:
-    """With `start = "end"`, the default: nothing of what was there before the first pass counts."""
-    site = make_site()
-    site.reconfigure('start = "start"\n', "")
-    writer = site.writer()
-    writer.lines(20)
-    site.expected.clear()
-    [[_, _, total]] = once(site)
-    assert total == "total\t-\t0"
-    assert not site.totals()
-    writer.lines(3)
-    [[_, _, *routes, total]] = once(site)
-    assert len(routes) == 3
-    assert [each.requests for each in windows(site)] == [3]
-    assert site.stderr == ""
-    site.check()
-
-
 def a_loss_is_warned_of(make_site: MakeSite) -> None:
     """A file that went away before it was read to its end: on stderr, which cron mails, and in the report."""
     site = make_site()
@@ -128,26 +110,6 @@ def a_loss_is_warned_of(make_site: MakeSite) -> None:
     assert report[-1].startswith(f"possible loss\tunknown\t{site.log} went away")
 
 
-def a_reader_that_is_gone_costs_no_counts(make_site: MakeSite) -> None:
-    """As with `| head -0`: the pass ends well, its window is over, and the next tells the rest only."""
-    site = make_site()
-    writer = site.writer()
-    once(site)
-    writer.lines(7)
-    reader, stdout = os.pipe()
-    os.close(reader)
-    result = run_program("run", "--config", site.config, "--once", twins=site.twins, stdout=stdout)
-    os.close(stdout)
-    assert (result.returncode, result.stderr) == (0, "")
-    assert sequence(site) == 2
-    site.check()
-    writer.lines(2)
-    [[_, _, *routes, _]] = once(site)
-    assert len(routes) == 2
-    assert [(each.sequence, each.requests) for each in windows(site)] == [(2, 7), (3, 2)]
-    site.check()
-
-
 test_a_pass, test_the_check_catches_its_twin = promises(
     MadePromise(
         each_pass_tells_what_came_since_the_last,
@@ -158,14 +120,7 @@ test_a_pass, test_the_check_catches_its_twin = promises(
         broken.says_all,
         caught=(ValueError,),
     ),
-    MadePromise(new_logs_are_ours_from_their_end_on, broken.takes_all_that_is_there, caught=(ValueError,)),
     MadePromise(a_loss_is_warned_of, broken.says_nothing, caught=(ValueError,)),
-    MadePromise(
-        a_reader_that_is_gone_costs_no_counts,
-        broken.commits_no_windows,
-        broken.reports_first,
-        caught=(ValueError,),
-    ),
 )
 
 
@@ -254,21 +209,6 @@ test_what_is_not_written_is_not_reported, test_what_is_reported_all_the_same_is_
     needs_root,
     promises(*(MadePromise(check_disk, broken.reports_what_is_not_written, disk=name) for name in DISKS)),
 )
-
-
-@needs_root
-def test_a_disk_that_is_full_at_the_first_pass(make_site: MakeSite, mount: MakeMount) -> None:
-    """There is no ledger yet: what is there counts once there is one."""
-    disk = mount("disk", *SMALL_DISK)
-    site = make_site(state=disk.directory)
-    site.writer().lines(3)
-    disk.fill()
-    assert once(site, status=1) == []
-    assert "cannot write the ledger" in site.stderr
-    disk.make_room()
-    [[_, _, total]] = once(site)
-    assert total == "total\t-\t0"
-    site.check()
 
 
 # --- rules

@@ -2,10 +2,8 @@
 offends its own policy; it can be used by keyboard, by ear, on a telephone and in the dark."""
 
 import base64
-import os
 import re
-import socket
-import subprocess
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -24,8 +22,10 @@ from qps_service.text.units import SECOND
 from qps_service.values.counts import Counts, Key
 from qps_service.web.assets import Asset, assets
 from tests.durations import quantile
+from tests.fault import servers
 from tests.fault.browser import Browser, browser, serving, violations
-from tests.fault.program import GUARD, ROOT, run_program, simulated
+from tests.fault.program import ROOT, free_port, run_program, simulated
+from tests.fault.web_servers import NGINX_HEAD
 from tests.ledgers import entry, opened
 from tests.promised import Promise, promises
 from tests.unit.looking.week import BERLIN, INCIDENT, ROUTES, STOP, Batch, Week
@@ -509,34 +509,18 @@ def proxied(tmp_path: Path, week: Week) -> Iterator[str]:
     page = (ROOT / "docs" / "how-to" / "show-the-page.md").read_text()
     location = PROXY.search(page)
     assert location
-    with serving(week) as address, socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.setblocking(False)
-        port = listening.getsockname()[1]
+    port = free_port()
+    with serving(week) as address:
         text = location[1].replace("http://127.0.0.1:9146/", address)
         passwords = tmp_path / "passwords"
         passwords.write_text("anna:{PLAIN}shown\n")
         text = text.replace("/etc/nginx/qps-reporter.passwords", str(passwords))
-        temporary = "".join(
-            f"{kind}_temp_path {tmp_path}/{kind};"
-            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        user = "user root;" if os.geteuid() == 0 else ""
+        head = NGINX_HEAD.format(user="user root;" if servers.IS_ROOT else "")
         configuration = tmp_path / "nginx.conf"
-        configuration.write_text(
-            f"{user} pid {tmp_path}/pid; daemon off; events {{ }} http {{ {temporary} access_log off;"
-            f"server {{ listen 127.0.0.1:{port};\n{text}\n}} }}"
-        )
-        nginx = ROOT / ".cache" / "servers" / "usr" / "sbin" / "nginx"
-        server = subprocess.Popen(
-            [nginx, "-p", tmp_path, "-c", configuration, "-e", tmp_path / "error.log"],
-            env={**os.environ, "NGINX": f"{listening.fileno()};"},
-            pass_fds=[listening.fileno()],
-        )
-        try:
+        configuration.write_text(f"{head} access_log off; server {{ listen 127.0.0.1:{port};\n{text}\n}} }}")
+        command = (servers.SERVERS / "sbin/nginx", "-p", tmp_path, "-c", configuration, "-e", "error.log")
+        with servers.serving(command, tmp_path, port, signal.SIGQUIT):
             yield f"127.0.0.1:{port}/qps/"
-        finally:
-            server.terminate()
-            server.wait(GUARD)
 
 
 def test_behind_nginx_with_a_password(browser: Browser, proxied: str) -> None:

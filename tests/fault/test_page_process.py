@@ -1,6 +1,5 @@
 """`qps-reporter web` as a process: on an address of its own, and on systemd's socket, until nobody asks."""
 
-import re
 import signal
 import socket
 import subprocess
@@ -122,26 +121,6 @@ test_promise, test_twin = promises(
     Promise(check_ends, 0.2, {"endless": 3600.0}),
     Promise(check_deaf, TAKEN, {"all at once": 8192}),
 )
-
-
-def test_it_needs_no_right_to_a_socket_of_its_own(state: Path, tmp_path: Path) -> None:
-    """The sandbox has none; what it is passed is enough."""
-    with handed(state, 0.2) as (start, address):
-        real = subprocess.Popen
-        trace = tmp_path / "trace"
-
-        def traced(arguments: list[str], **how: object) -> "subprocess.Popen[bytes]":
-            strace = ["strace", "-f", "-qq", "-e", "trace=socket,socketpair,bind", "-o", str(trace)]
-            return real([*strace, *arguments], **how)  # type: ignore[call-overload, no-any-return]
-
-        subprocess.Popen = traced  # type: ignore[misc, assignment]
-        try:
-            process = start()
-        finally:
-            subprocess.Popen = real  # type: ignore[misc]
-        assert b'"requests":10,' in get(f"{address}state.json")
-        assert process.wait(GUARD) == 0
-        assert not re.search(r"\b(socket|socketpair|bind)\(", trace.read_text())
 
 
 def test_what_is_lacking_is_said(state: Path) -> None:

@@ -3,9 +3,6 @@
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -19,66 +16,26 @@ LINE = b"10.0.0.1\tGET /a\t200\t10\n"
 RULE = "=" * 29 + "\n"
 
 
-class Program(Process):
-    """`qps-reporter run LOG`, which is ready."""
-
-    def __init__(self, root: Path, *arguments: str) -> None:
-        self.log = root / "access.log"
-        self.log.touch()
-        super().__init__(root, str(self.log), *arguments)
-        self.ready = self.told("READY=1")
-
-    def readline(self) -> str:
-        """The next line on stdout."""
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    """Runs it until the test ends."""
-    with ExitStack() as stack:
-
-        def start(*arguments: str) -> Program:
-            program = Program(tmp_path, *arguments)
-            stack.callback(program.close)
-            return program
-
-        yield start
-
-
-Run = Callable[..., Program]
-
-
-def test_ready_stopping_last_report(run: Run) -> None:
-    program = run("--interval", "1h")
-    assert "requests/s" in program.ready
-    with program.log.open("ab") as log:
-        log.write(LINE * 7)
-    program.process.send_signal(signal.SIGTERM)
-    program.told("STOPPING=1")
-    out, err = program.end()
-    assert program.process.returncode == 0
-    _, rule, row, total, empty = out.splitlines(keepends=True)
+def test_ready_stopping_last_report(make_site: MakeSite) -> None:
+    site = make_site()
+    site.log.touch()
+    process = site.start()
+    assert "requests/s" in process.told("READY=1")
+    site.log.write_bytes(LINE * 7)
+    process.process.send_signal(signal.SIGTERM)
+    process.told("STOPPING=1")
+    process.end()
+    assert process.process.returncode == 0
+    _, rule, row, total, empty = site.stdout.splitlines(keepends=True)
     assert (rule, empty) == (RULE, "\n")
     assert row.startswith("/a\t200\t")
     assert total.startswith("total\t-\t")
     assert row.split("\t")[2] == total.split("\t")[2]
-    assert err == (
-        f"qps-reporter: following {program.log}\n"
-        f"qps-reporter: {program.log} is read in the format default: 7 of 7 lines fit default\n"
+    assert site.stderr == (
+        f"qps-reporter: following {site.log}\n"
+        f"qps-reporter: {site.log} is read in the format default: 7 of 7 lines fit default\n"
         "qps-reporter: stopped; 7 requests counted and 0 lines rejected in total\n"
     )
-
-
-def test_a_closed_pipe_ends_it_quietly(run: Run) -> None:
-    program = run("--interval", "100ms")
-    program.readline()
-    assert program.process.stdout is not None
-    program.process.stdout.close()
-    assert program.process.stderr is not None
-    assert program.process.stderr.read() == f"qps-reporter: following {program.log}\n"
-    assert program.process.wait(GUARD) == 0
 
 
 class Socket:

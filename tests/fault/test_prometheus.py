@@ -8,13 +8,13 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing, suppress
-from functools import partial
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,8 +23,7 @@ from prometheus_client import parser
 from tests.fault import broken, program
 from tests.fault.program import GUARD, MakeSite, Site, Twin, free_port, simulator, truth, until
 from tests.fault.prometheus_server import PrometheusServer
-from tests.fault.receivers import running
-from tests.fault.servers import SERVERS
+from tests.fault.servers import SERVERS, serving
 
 pytestmark = pytest.mark.real_time
 
@@ -45,12 +44,6 @@ def get(port: int, path: str) -> tuple[int, bytes]:
         return response.status, response.read()
     finally:
         connection.close()
-
-
-def answers(port: int) -> bool:
-    with suppress(OSError):
-        return get(port, "/metrics")[0] == 200
-    return False
 
 
 class Scraped(Site):
@@ -274,8 +267,7 @@ def test_node_exporter_tells_what_is_in_the_file(make: Make, debian: bool, tmp_p
         f"--collector.textfile.directory={place}",
         f"--web.listen-address=127.0.0.1:{port}",
     )
-    with running(command, tmp_path, {}):
-        until(partial(answers, port))
+    with serving(command, tmp_path, port, signal.SIGTERM):
         told = get(port, "/metrics")[1].decode()
     assert "node_textfile_scrape_error 0" in told
     own = {

@@ -7,12 +7,10 @@ from tests.fault.mounts import needs_root
 from tests.promised import MadePromise, Promise, promises
 
 TWINS = {
-    restarts.killed_before_the_commit: twins.StartsAnew,
     restarts.rotations_while_stopped: twins.LooksAtTheLogOnly,
     restarts.compressed_while_stopped: twins.IgnoresArchives,
     restarts.compressed_and_shifted_while_stopped: twins.IgnoresArchives,
     restarts.compressed_between_two_looks: twins.IgnoresArchives,
-    restarts.compressed_within_the_first_look: twins.SettlesTheLogLate,
     restarts.killed_before_it_committed_a_rotation: twins.BelievesThatTheLogStayed,
     restarts.alike_where_the_log_was_deleted: twins.SaysNoDuplicate,
     restarts.kept_by_systemd: twins.TakesNothingBack,
@@ -26,7 +24,6 @@ TWINS = {
     restarts.deleted_while_stopped: twins.NeverGivesUp,
     restarts.backups_restored: twins.KnowsNoText,
     restarts.older_files_appear_while_stopped: twins.IgnoresTimes,
-    restarts.moved_to_another_disk: twins.KnowsNoText,
     restarts.successors_that_begin_alike: twins.ByPrefixOnly,
     restarts.copytruncate_while_stopped: twins.LooksForNoCopy,
     restarts.partial_line_at_the_end: twins.KeepsThePartialLine,
@@ -37,7 +34,6 @@ TWINS = {
     restarts.zeros_where_it_was_let_go: twins.DoubtsOnlyWhatWasOpen,
     restarts.zeros_at_the_end_of_the_log: twins.SkipsTheLineAfterZeros,
     restarts.damaged_archive: twins.IgnoresArchives,
-    restarts.rotated_to_another_directory: twins.StaysInItsDirectory,
 }
 
 
@@ -55,7 +51,6 @@ test_devices_are_renumbered, test_twin_of_devices = promises(
         for check, given, broken in (
             (devices.mounted_after_the_start, {"meanwhile": 0}, [twins.TrustsDevices]),
             (devices.mounted_after_the_start, {"meanwhile": 300}, [twins.TrustsDevices]),
-            (devices.mounted_where_nothing_was, {}, [twins.TrustsDevices]),
             (
                 devices.mounted_after_a_rotation,
                 {"name": "access.log.1"},
@@ -148,11 +143,6 @@ test_rotated_elsewhere, test_twin_elsewhere = promises(
         for packs in EITHER
         for killed in EITHER
     ),
-)
-
-test_what_is_out_of_reach_is_said, test_twin_that_says_nothing = promises(
-    *(row(places.out_of_reach, twins.NeverGivesUp, name=name, rotate=rotate) for name, rotate in UNPACKED),
-    row(places.out_of_reach, twins.NeverGivesUp, name="2026/11/28/access.log"),
 )
 
 test_the_other_log_is_left_alone, test_twin_that_takes_it = promises(

@@ -5,9 +5,7 @@ received is the truth (web_truth.py), and each log is read in `auto` by both sca
 """
 
 import json
-import os
 import re
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +15,8 @@ from typing import NamedTuple
 import pytest
 
 from qps_service.cli import main
-from qps_service.scanning.scanner import PURE_VARIABLE
+from qps_service.scanning.built import PURE_VARIABLE
 from qps_service.text.escape import show
-from tests.fault.program import run_program
-from tests.fault.web_requests import ASKS, KINDS
 from tests.fault.web_servers import PROGRAMS, Received, serve
 from tests.fault.web_truth import LOGS, UNREAD, Log, Row, expected
 from tests.promised import Promise, promises
@@ -28,7 +24,6 @@ from tests.promised import Promise, promises
 # The servers are started once, by the one process that runs all of these.
 pytestmark = [pytest.mark.real_time, pytest.mark.xdist_group("web servers")]
 
-SCANNERS = {"c": "0", "py": "1"}
 Shown = tuple[str, str, int]  # method and route as outputs show them, and the status
 
 
@@ -55,13 +50,6 @@ class Found(NamedTuple):
 
 
 Truth = Callable[[Log, Received], Counter[Row]]
-
-
-class Reading(NamedTuple):
-    """How it is known what a log says, and how it is read."""
-
-    truth: Truth
-    read: Callable[[Path, pytest.CaptureFixture[str]], Found]
 
 
 @pytest.fixture(scope="module")
@@ -105,16 +93,16 @@ def summarized(path: Path, capsys: pytest.CaptureFixture[str]) -> Found:
 
 
 def counts_as_the_client_saw_it(
-    reading: Reading,
+    truth: Truth,
     log: Log,
     served: Served,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for pure in SCANNERS.values():
+    for pure in ("0", "1"):
         monkeypatch.setenv(PURE_VARIABLE, pure)
-        found = reading.read(served.path(log), capsys)
-        assert difference(found, log, reading.truth, served) == NONE
+        found = summarized(served.path(log), capsys)
+        assert difference(found, log, truth, served) == NONE
 
 
 def another_status(log: Log, received: Received) -> Counter[Row]:
@@ -125,79 +113,31 @@ def another_status(log: Log, received: Received) -> Counter[Row]:
     return rows
 
 
-def rejects(kind: Callable[[Shown], bool]) -> Reading:
-    """Twin: a reader that rejects a kind."""
-
-    def read(path: Path, capsys: pytest.CaptureFixture[str]) -> Found:
-        found = summarized(path, capsys)
-        rows = Counter({row: n for row, n in found.rows.items() if not kind(row)})
-        return Found(rows, found.rejected + found.rows.total() - rows.total())
-
-    return Reading(expected, read)
+def without(kind: Callable[[Row], bool]) -> Truth:
+    """Twin: what such rows lack, and the log has."""
+    return lambda log, received: Counter(
+        {row: n for row, n in expected(log, received).items() if not kind(row)}
+    )
 
 
-REAL = Reading(expected, summarized)
-OTHER_TRUTH = Reading(another_status, summarized)
-BROKEN_READERS = {
-    "rejects what the server could not read": rejects(lambda row: row[0] == UNREAD.decode()),
-    "rejects quotes": rejects(lambda row: r"\\x22" in row[1]),
-    "rejects blanks": rejects(lambda row: " " in row[1] or "blanks" in row[1]),
-    "rejects clients that have gone": rejects(lambda row: row[2] == 499),
-    "rejects switched protocols": rejects(lambda row: row[2] == 101),
+TWINS: dict[str, dict[str, Truth]] = {
+    "nginx-combined": {
+        "what the server could not read": without(lambda row: row[0] == UNREAD),
+        "quotes": without(lambda row: rb"\x22" in row[1]),
+        "blanks": without(lambda row: b" " in row[1] or b"blanks" in row[1]),
+        "clients that have gone": without(lambda row: row[2] == 499),
+        "switched protocols": without(lambda row: row[2] == 101),
+    }
 }
-
-
-def once(path: Path, served: Served, scanner: str) -> Mapping[str, Found]:
-    """All logs by one `run --once`."""
-    settings = 'format = "auto"\nstart = "start"\ncollapse = ["numeric"]\n'
-    logs = (f'[log.{log}]\npath = "{served.path(log)}"\n{settings}' for log in LOGS)
-    (path / "qps-reporter.toml").write_text(f'state = "{path}/state"\n' + "".join(logs))
-    arguments = ("run", "--config", path / "qps-reporter.toml", "--once")
-    run_program(*arguments, check=True, env={**os.environ, PURE_VARIABLE: SCANNERS[scanner]})
-    ledger = sqlite3.connect(path / "state" / "ledger.db")
-    rows = {str(log): Counter[Shown]() for log in LOGS}
-    for name, *row, requests in ledger.execute("SELECT log, method, route, status, requests FROM totals"):
-        rows[name][tuple(row)] += requests
-    rejected = dict(ledger.execute("SELECT log, sum(lines) FROM rejects GROUP BY log"))
-    ledger.close()
-    return {name: Found(rows[name], rejected.get(name, 0)) for name in rows}
-
-
-def counts_so_once(truth: Truth, scanner: str, served: Served, tmp_path: Path) -> None:
-    found = once(tmp_path, served, scanner)
-    differ = {str(log): difference(found[str(log)], log, truth, served) for log in LOGS}
-    assert {name: each for name, each in differ.items() if each != NONE} == {}
-
-
 test_promise, test_twin = promises(
     *(
         Promise(
             counts_as_the_client_saw_it,
-            REAL,
-            {"another status": OTHER_TRUTH, **(BROKEN_READERS if str(log) == "nginx-combined" else {})},
+            expected,
+            {"another status": another_status, **TWINS.get(str(log), {})},
             label=str(log),
             log=log,
         )
         for log in LOGS
     ),
-    *(Promise(counts_so_once, expected, [another_status], scanner=scanner) for scanner in SCANNERS),
 )
-
-
-@pytest.mark.parametrize("log", LOGS, ids=str)
-def test_every_exception_is_one(log: Log, served: Served) -> None:
-    """Each is for a request by its name, has one reason, and is needed: other rows are expected without."""
-    received = served.received[log.server]
-    names = [name for nature in log.natures for name in nature.requests]
-    assert len(names) == len(set(names))
-    assert set(names) <= received.keys()
-    for nature in log.natures:
-        for name in nature.requests:
-            without = [each._replace(requests=set(each.requests) - {name}) for each in log.natures]
-            assert expected(log._replace(natures=without), received) != expected(log, received), name
-
-
-def test_every_kind_is_asked() -> None:
-    names = [asked.name for asked in ASKS]
-    assert len(names) == len(set(names)) >= 80
-    assert {asked.kind for asked in ASKS} == set(KINDS)

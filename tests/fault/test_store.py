@@ -16,7 +16,7 @@ from qps_service.ledger.writer import REOPEN, LedgerWriter
 from qps_service.notices import kinds
 from tests.broken_writers import Drops, Repeats, SaysEach
 from tests.fault.mounts import MakeMount, image, needs_root
-from tests.ledgers import SECOND, Keeper, check_exact, die, locked, rows
+from tests.ledgers import SECOND, Keeper, check_exact, die, rows
 from tests.promised import Patches, Promise, promises
 
 LATER = REOPEN // SECOND  # seconds after which a connection is made anew
@@ -112,29 +112,6 @@ def test_a_disk_that_becomes_read_only_by_an_error(tmp_path: Path, mount: MakeMo
     assert keeper.window(5)
     keeper.close()
     check_exact(path, 15)
-
-
-# --- locked
-
-
-def check_lock(make: type[LedgerWriter], tmp_path: Path) -> None:
-    """Another program writes for long: windows wait."""
-    path = tmp_path / "ledger.db"
-    keeper = Keeper(path, make=make)
-    keeper.window(1)
-    with locked(path, "IMMEDIATE"):
-        for _ in range(3):
-            assert not keeper.window(1, seconds=LATER)
-    assert keeper.window(1)
-    assert keeper.window(1)
-    assert keeper.kinds() == OUTAGE
-    keeper.close()
-    check_exact(path, 6)
-
-
-test_a_lock_under_way, test_a_lock_under_way_catches_its_twin = promises(
-    Promise(check_lock, LedgerWriter, TWINS)
-)
 
 
 # --- damaged, page by page

@@ -12,7 +12,6 @@ import pytest
 from qps_service.files.kernel import Files
 from qps_service.following import announcer
 from qps_service.following.follower import Follower
-from qps_service.following.generation import Chunk
 from tests.fault.scenarios import Make, followed
 from tests.following import BlindFiles, NoInotify, Rig, Writer
 from tests.promised import MadePromise, promises
@@ -294,34 +293,6 @@ def test_a_line_over_the_limit_is_told_once_and_not_held(make: Make) -> None:
     assert rig.oversize == [b"x" * 256]
 
 
-def test_a_sparse_gigantic_line_takes_no_memory(make: Make) -> None:
-    blocks: list[int] = []
-
-    def measured(real: Callable[..., bytes], *arguments: int) -> bytes:
-        data = real(*arguments)
-        blocks.append(len(data))
-        return data
-
-    rig, writer = followed(make, files=Hooked(read=measured))
-    writer.raw(b"x" * 256)
-    os.truncate(rig.path, 1 << 28)
-    writer.raw(b"\n")
-    writer.lines(1)
-    rig.check()
-    assert rig.oversize == [b"x" * 256]
-    assert max(blocks) <= 128 * 1024 + 64
-
-
-def test_memory_of_a_chunk_is_bounded_by_the_block(make: Make) -> None:
-    rig, writer = followed(make)
-    writer.lines(20_000)
-    chunks: list[Chunk] = list(rig.follower.read(rig.now))
-    assert max(len(chunk.data) for chunk in chunks) <= 128 * 1024
-    for chunk in chunks:
-        rig.take(chunk)
-    rig.check()
-
-
 def test_what_a_last_writer_adds_before_the_file_is_let_go_is_read(make: Make) -> None:
     """It writes between the read and the question whether anybody still writes."""
 
@@ -403,15 +374,6 @@ def test_a_maze_of_links_is_trouble_with_the_log_and_no_more(make: Make) -> None
     assert "Too many levels of symbolic links" in rig.said("unreadable")[0]
     rig.path.unlink()
     rig.writer().lines(2)
-    rig.check()
-
-
-def test_a_copy_of_what_is_still_unread_is_no_generation(make: Make) -> None:
-    """Without inotify only content tells; the log was opened in this very look."""
-    rig, _ = followed(make, watcher=NoInotify)
-    rig.rotate()
-    rig.writer().lines(2)
-    rig.path.with_name("access.log.6").write_bytes(rig.path.read_bytes())
     rig.check()
 
 

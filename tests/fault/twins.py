@@ -218,18 +218,6 @@ class ReadsCopiesAnew(Spoilt):
         self._known_files.resembles = lambda *_, **__: (Resemblance.NONE, None)  # type: ignore[method-assign]
 
 
-# Takes a file beside the log for a new one unless it goes on where one that was read ends.
-ReadsRotatedCopiesAnew = spoilt(
-    "ReadsRotatedCopiesAnew",
-    "_discovery._classifier._after_known_part",
-    lambda fresh, surroundings: fresh,
-)
-
-
-# Takes what is made of the log that it opens for another file, while a look goes on.
-SettlesTheLogLate = spoilt("SettlesTheLogLate", "_discovery.settle_log", lambda *_, **__: None)
-
-
 class BelievesThatTheLogStayed(Follower):
     """Takes a log that systemd kept for the one that the last commit knew."""
 
@@ -386,14 +374,6 @@ class SaysEachTime(Follower):
     def read(self, now: int) -> Iterator[Chunk]:
         self._announcer.trouble = None
         yield from super().read(now)
-
-
-class NeverLookedBack(Follower):
-    """Takes a file that comes back to the log's name for a new one."""
-
-    def _open_log(self, seen: Any, now: int) -> None:
-        self._held.by_key = lambda key: None  # type: ignore[method-assign]
-        super()._open_log(seen, now)
 
 
 class StartsAnew(Follower):

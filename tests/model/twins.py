@@ -50,11 +50,7 @@ class CountsForeignFiles(WithOtherClassification):
 
 
 class TrustsClocks(WithOtherClassification):
-    """Takes what has an older time for older, whatever became of the clock."""
-
-    def spoil(self) -> None:
-        super().spoil()
-        self._since = max((each.modified for each in self._known_files.expected()), default=0)
+    """Takes what has an older time for older."""
 
     def leaves_out(self, seen: Seen, surroundings: Surroundings, *, trusted: bool) -> bool:
         return not trusted and seen.modified < surroundings.since and seen.key not in surroundings.held

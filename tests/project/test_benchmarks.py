@@ -12,7 +12,7 @@ import pytest
 from benchmarks import outputs, peers, traffic
 from benchmarks.agreement import DisagreementError, compare, counted
 from benchmarks.datasets import DATASETS, Dataset, DiskFullError, log, repeated, rows, truth
-from benchmarks.figures import HEAD, Run, markdown, ratio, section
+from benchmarks.figures import Run, ratio, section
 from benchmarks.processes import FailedError, cores
 from qps_service.configuration.outputs import OUTPUTS
 from qps_service.formats.presets import compile_format
@@ -57,30 +57,6 @@ def test_our_own_scanner_counts_a_log_as_its_maker_does(dataset: Dataset) -> Non
     assert found == truth(made)
 
 
-def test_zipf_has_its_routes_and_three_statuses() -> None:
-    made = list(rows(by_name("zipf"), 20_000))
-    counts: dict[bytes, int] = {}
-    for row in made:
-        counts[row.key.route] = counts.get(row.key.route, 0) + 1
-    assert {row.key.status for row in made} == set(traffic.STATUSES)
-    assert 1500 < counts[b"/"] < 2700  # 1 / (1 + 1/2 + ... + 1/10,000) = 10.2%
-    assert len(counts) > 3000
-    assert all(row.line.count(b"\t") == 3 for row in made)
-
-
-def test_combined_lines_have_queries_agents_and_referers() -> None:
-    made = [row.line for row in rows(by_name("combined"), 1000)]
-    assert 150 < sum(b"?id=" in line for line in made) < 350
-    assert all(line.count(b'"') == 6 for line in made)
-    assert len({line.split(b'"')[5] for line in made}) == len(traffic.AGENTS)
-
-
-def test_caddys_request_is_an_object_in_the_lines() -> None:
-    document = json.loads(next(iter(rows(by_name("caddy"), 1))).line)
-    assert {"method", "uri", "headers"} < document["request"].keys()
-    assert {"status", "size", "ts"} < document.keys()
-
-
 def test_a_log_is_its_pool_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traffic, "POOL", 100)
     dataset = by_name("zipf")
@@ -107,10 +83,6 @@ def peer_named(name: str) -> peers.Peer:
 
 
 RIGHT: peers.Tally = {("GET", "/a", "200"): (2, 15), ("GET", "/a", "404"): (1, 1)}
-
-
-def test_right_counts_agree() -> None:
-    compare("awk", RIGHT, dict(reversed(RIGHT.items())))
 
 
 @pytest.mark.parametrize(
@@ -184,18 +156,6 @@ def test_a_peers_wrong_answer_is_caught(name: str) -> None:
         compare(name, peer.expected(more), peer.answer(ANSWERS[name]))
 
 
-@each_dataset
-def test_every_peers_program_is_there(dataset: Dataset) -> None:
-    named = [
-        Path(word)
-        for peer in peers.peers(dataset.name, dataset.own_format)
-        for word in peer.command("x.log")
-        if word.endswith((".awk", ".mtail"))
-    ]
-    assert len(named) == 3
-    assert all(path.exists() for path in named)
-
-
 def test_the_ratio_is_the_median_of_the_rounds_ratios_a_line() -> None:
     """Fewer rounds are compared with the same of ours; no round is no ratio."""
     ours = [Run(1.0, 1.0, 1000), Run(2.0, 2.0, 1000), Run(1.0, 1.0, 1000)]
@@ -220,11 +180,6 @@ def test_a_section_has_medians_and_ratios() -> None:
     assert section({"peer": results["peer"]}, "own")[0][6:8] == ("-", "-")
 
 
-def test_the_table_is_markdown() -> None:
-    assert markdown(("a", "b"), [("tail | awk", "1")]) == "| a | b |\n| --- | ---: |\n| tail \\| awk | 1 |\n"
-    assert all(len(cells) == len(HEAD) for cells in section({"own": [Run(1, 1, 1)]}, "own"))
-
-
 def check_measured() -> None:
     assert list(outputs.OUTPUTS) == list(OUTPUTS)
 
@@ -238,14 +193,6 @@ def test_an_output_that_is_not_measured_is_noticed(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(OUTPUTS, "new", OUTPUTS["json"])
     with pytest.raises(AssertionError):
         check_measured()
-
-
-def test_what_an_output_adds() -> None:
-    alone = outputs.Cost(0.5, 20.0)
-    assert outputs.row("none", alone, None) == ("none", "0.50", "", "", "20.0", "")
-    assert outputs.row("json", outputs.Cost(0.75, 21.5), alone) == (
-        *("json", "0.75", "+0.25", "12.5", "21.5", "+1.5"),
-    )
 
 
 def test_a_receiver_takes_all_and_tells_where_nothing_came(tmp_path: Path) -> None:

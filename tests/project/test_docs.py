@@ -20,15 +20,13 @@ from jsonschema import ValidationError
 
 from qps_service import errors
 from qps_service.cli import COMMANDS, make_parser
-from qps_service.configuration.loader import CONFIG_VARIABLE, LOG_VARIABLE, NAME_VARIABLE, Flags, load
-from qps_service.configuration.outputs import TABLES
-from qps_service.configuration.settings import HISTORY, LOG, REPORTS, RULE, SERVICE
+from qps_service.configuration.loader import Flags, load
 from qps_service.counting.routes import COLLAPSES
 from qps_service.errors import FormatError
 from qps_service.formats.presets import NAMES, ROLES, as_list, compile_format
 from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
-from qps_service.scanning.scanner import PURE_VARIABLE
+from qps_service.scanning.built import PURE_VARIABLE
 from qps_service.values.counts import REASONS
 from qps_service.values.latency import Latency, LatencyKey
 from qps_service.values.reports import Report
@@ -81,31 +79,9 @@ def lacking(text: str, needed: Mapping[str, str]) -> Iterator[str]:
     return (what for what, each in needed.items() if f"`{each}`" not in text)
 
 
-def settings_undocumented(pages: Pages) -> list[str]:
-    problems = []
-    tables = {"": (*SERVICE, *LOG), "history.": HISTORY, "report.": REPORTS, "route.": RULE}
-    tables |= {f"{name}.": settings for name, settings in TABLES.items()}
-    for above, settings in tables.items():
-        for setting in settings:
-            text = part(pages[SETTINGS], f"`{above}{setting.key}`")
-            needed = {"default": setting.default} if setting.default else {}
-            needed |= {"range": setting.range} if setting.range else {}
-            needed |= {"flag": f"--{setting.key}", "variable": setting.variable} if setting.flag else {}
-            problems += [f"{above}{setting.key}: {what}" for what in lacking(text, needed)]
-            problems += [] if text else [f"{above}{setting.key}"]
-    named = {variable: variable for variable in (LOG_VARIABLE, NAME_VARIABLE, CONFIG_VARIABLE)}
-    named[PURE_VARIABLE] = f"{PURE_VARIABLE}=1"
-    return problems + list(lacking(pages[SETTINGS], named))
-
-
 def commands_undocumented(pages: Pages) -> list[str]:
     page = pages[COMMAND_LINE]
     return [name for name in COMMANDS if not part(page, name) or f"\n| [`{name}`](#{name}) | " not in page]
-
-
-def kinds_undocumented(pages: Pages) -> list[str]:
-    ids = {kind.name: kind.message_id for kind in kinds.KINDS}
-    return [name for name, number in ids.items() if f"`{number}`" not in part(pages[MESSAGES], f"`{name}`")]
 
 
 def kinds_invented(pages: Pages) -> list[str]:
@@ -119,12 +95,13 @@ def fields_undocumented(pages: Pages) -> list[str]:
 
 
 def words_undocumented(pages: Pages) -> list[str]:
-    """Names of formats and fields, reasons for rejects, and collapses with their placeholders."""
+    """Names of formats and fields, reasons for rejects, collapses with their placeholders, and a variable."""
     words = {word: word for word in (*NAMES, *REASONS)} | {name: f"${name}" for name in ROLES}
     shown = {name: f"`{name}` | `{placeholder.decode()}`" for name, (placeholder, _) in COLLAPSES.items()}
     return [
         *lacking(pages[FORMATS], words),
         *(name for name, row in shown.items() if row not in pages[SETTINGS]),
+        *lacking(pages[SETTINGS], {PURE_VARIABLE: f"{PURE_VARIABLE}=1"}),
     ]
 
 
@@ -331,32 +308,10 @@ RULES = (
 
 PROMISES: list[tuple[Check, list[Twin]]] = [
     (
-        settings_undocumented,
-        [
-            Twin(SETTINGS, "### `calm`\n", "### `quiet`\n"),
-            Twin(SETTINGS, "`65KiB`", "`64KiB`"),
-            Twin(SETTINGS, "`history.size`\n", "`history.max_size`\n"),
-            Twin(SETTINGS, "`route.search`\n", "`route.match`\n"),
-            Twin(SETTINGS, "`jsonl.path`\n", "`json.path`\n"),
-            Twin(SETTINGS, "`8126`", "`8125`"),
-            Twin(SETTINGS, "`1m to 3d`", "`1m to 30d`"),
-            Twin(SETTINGS, "`QPS_INTERVAL`", "`QPS_REPORTER_INTERVAL`"),
-            Twin(SETTINGS, "a variable", "`QPS_REPORTER_CONFIG`"),
-            Twin(SETTINGS, "a variable", "`QPS_REPORTER_PURE=1`"),
-        ],
-    ),
-    (
         commands_undocumented,
         [
             Twin(COMMAND_LINE, "## imitate\n", "## simulate\n"),
             Twin(COMMAND_LINE, "| [`page`](#web) |", "| [`web`](#web) |"),
-        ],
-    ),
-    (
-        kinds_undocumented,
-        [
-            Twin(MESSAGES, "## `gone`\n", "## `let_go`\n"),
-            Twin(MESSAGES, kinds.WAITING.message_id, kinds.ROTATED.message_id),
         ],
     ),
     (kinds_invented, [Twin(MESSAGES, "0" * 32, kinds.ROTATED.message_id)]),
@@ -371,6 +326,7 @@ PROMISES: list[tuple[Check, list[Twin]]] = [
         words_undocumented,
         [
             Twin(SETTINGS, "`number`", "`numeric`"),
+            Twin(SETTINGS, "a variable", "`QPS_REPORTER_PURE=1`"),
             Twin(SETTINGS, "`:number`", "`:id`"),
             Twin(FORMATS, "`too_wide`", "`too_long`"),
             Twin(FORMATS, "`$target`", "`$request_uri`"),

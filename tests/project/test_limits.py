@@ -5,7 +5,7 @@ fault.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -14,10 +14,9 @@ import pytest
 from qps_service.configuration.parsers import Within
 from qps_service.formats.json_lines import MEMBERS_LIMIT
 from qps_service.formats.json_members import DEPTH_LIMIT
-from qps_service.text.units import SECOND, parse_duration, parse_size
+from qps_service.text.units import parse_duration, parse_size
 from qps_service.values.counts import SAMPLE_LIMIT
-from qps_service.web import server, view
-from tests.limits import LIMITS, NO_LIMITS, UNSEEN, Doubled, Limit, settings_by_key
+from tests.limits import LIMITS, NO_LIMITS, OF_THE_SERVER, UNSEEN, Doubled, Limit, settings_by_key
 from tests.project.test_docs import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "limits.md").read_text()
@@ -31,14 +30,6 @@ UNITS = {
 }
 
 HEAD, SERVER_HEAD = "| What | Limit | Setting | Beyond it |", "| Of the page's server | Limit | Beyond it |"
-# What the page hands to its server, and its server holds.
-OF_THE_SERVER = {
-    "A range of the page": view.LONGEST,
-    "Connections to the page": server.CLIENTS,
-    "Head of a request for the page": server.HEAD_SIZE,
-    "Silence of a connection to the page": server.SILENCE * SECOND,
-    "Time without a request, as a service": server.IDLE * SECOND,
-}
 FIGURE = re.compile(r"\b(\d[\d,]*(?:\.\d+)?)(?: (bytes|KiB|MiB|GiB|ms|s|min|h|d|%)(?!\w))?")
 CONSTANT = re.compile(r"^(_?[A-Z_]*LIMIT)(?:: \w+)? = ", re.MULTILINE)
 
@@ -136,7 +127,8 @@ def units_wrong(page: str) -> list[str]:
 def server_wrong(page: str) -> list[str]:
     """What the page's server has otherwise."""
     told = {what: figure_of(limit) for what, limit, _ in tables(page, SERVER_HEAD)}
-    return sorted(what for what in told.keys() | OF_THE_SERVER if told.get(what) != OF_THE_SERVER.get(what))
+    held = {what: limit.value for what, limit in OF_THE_SERVER.items()}
+    return sorted(what for what in told.keys() | held if told.get(what) != held.get(what))
 
 
 def native_limits_wrong(header: str) -> list[str]:
@@ -152,38 +144,29 @@ def native_limits_wrong(header: str) -> list[str]:
     ]
 
 
-def test_the_native_scanner_has_the_same() -> None:
-    assert native_limits_wrong(HEADER) == []
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (rows_wrong, (PAGE, LIMITS)),
+        (limits_not_reached, ({**LIMITS, **OF_THE_SERVER},)),
+        (limits_untold, (LIMITS,)),
+        (units_wrong, (PAGE,)),
+        (server_wrong, (PAGE,)),
+        (native_limits_wrong, (HEADER,)),
+    ],
+)
+def test_nothing_is_wrong(wrong: Callable[..., list[str]], told: tuple[Any, ...]) -> None:
+    assert wrong(*told) == []
 
 
-def test_the_page_is_what_the_code_has() -> None:
-    assert rows_wrong(PAGE, LIMITS) == []
-
-
-def test_each_limit_is_reached() -> None:
-    assert limits_not_reached(LIMITS) == []
-
-
-def test_each_limit_is_told() -> None:
-    assert limits_untold(LIMITS) == []
-
-
-def test_the_units_limits_are_those_of_the_unit() -> None:
-    assert units_wrong(PAGE) == []
-
-
-def test_the_pages_server_has_the_same() -> None:
-    assert server_wrong(PAGE) == []
-
-
-ROW = "| Connections | 160 | fixed |"
+ROW = "| Connections | 384 | fixed |"
 
 
 @pytest.mark.twin
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
-        (ROW, "| Connections | 33 | fixed |", "Connections: 33, and the code has 160"),
+        (ROW, "| Connections | 33 | fixed |", "Connections: 33, and the code has 384"),
         (
             "memory | 32 MiB |",
             "memory | 32 KiB |",
@@ -191,7 +174,7 @@ ROW = "| Connections | 160 | fixed |"
         ),
         ("| 250 ms |", "| 250 s |", "Wait for another program's lock: 250 s, and the code has 250000000"),
         ("| 20 % |", "| 2 % |", "Share of the time that answers take: 2 %, and the code has 0.2"),
-        (ROW, "| Connections | a few | fixed |", "Connections: a few, and the code has 160"),
+        (ROW, "| Connections | a few | fixed |", "Connections: a few, and the code has 384"),
         (ROW, "| Clients | 32 | fixed |", "no limit: Clients"),
         (ROW, "| Clients | 32 | fixed |", "no row: Connections"),
         (ROW, f"{ROW} |\n{ROW}", "twice: Connections"),

@@ -23,10 +23,8 @@ from qps_service.configuration.outputs import TABLES
 from qps_service.configuration.settings import HISTORY, LOG, REPORTS, RULE, SERVICE
 from qps_service.counting.routes import COLLAPSES
 from qps_service.formats.presets import NAMES as FORMATS
-from qps_service.formats.presets import PRESETS, ROLES
-from qps_service.notices import kinds
 from qps_service.outputs.journal import report_fields
-from qps_service.scanning.scanner import PURE_VARIABLE
+from qps_service.scanning.built import PURE_VARIABLE
 from qps_service.values.reports import Report
 from tests.project.pages import script
 from tests.project.test_docs import LATENCIES
@@ -133,10 +131,8 @@ def settings_missing(pages: Pages) -> list[str]:
 
 
 def formats_missing(pages: Pages) -> list[str]:
-    part, nginx = section(pages[FILE], "FORMATS"), section(pages[FILE], "nginx")
-    names = [name for name in ROLES if not re.search(rf"\${name}\b(?=,|$)", nginx, re.MULTILINE)]
-    presets = [name for name, each in PRESETS.items() if not all(text in part for text in each.texts)]
-    return names + presets + [name for name in FORMATS if not re.search(rf"^ +{name}\b", part, re.MULTILINE)]
+    part = section(pages[FILE], "FORMATS")
+    return [name for name in FORMATS if not re.search(rf"^ +{name}\b", part, re.MULTILINE)]
 
 
 def collapses_missing(pages: Pages) -> list[str]:
@@ -145,12 +141,6 @@ def collapses_missing(pages: Pages) -> list[str]:
     return [
         name for name, shown in known.items() if not re.search(rf"^ +{name}\s+{shown},", part, re.MULTILINE)
     ]
-
-
-def messages_missing(pages: Pages) -> list[str]:
-    rows = [line.split() for line in section(pages[SERVICE_PAGE], "MESSAGES").splitlines()]
-    known = {kind.name: kind.message_id for kind in kinds.KINDS} | {"report": kinds.REPORT_MESSAGE_ID}
-    return [name for name, number in known.items() if [name, number] not in [row[:2] for row in rows]]
 
 
 def fields_missing(pages: Pages) -> list[str]:
@@ -219,8 +209,6 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (arguments_missing, COMMAND, "--output-file FILE\n", "--output FILE\n"),
     (arguments_missing, COMMAND, "       LOG    The", "       THE"),
     (arguments_missing, COMMAND, "       --version\n", ""),
-    (variables_missing, COMMAND, "       QPS_REPORTER_START\n", ""),
-    (variables_missing, COMMAND, "       QPS_REPORTER_PURE\n", ""),
     (settings_missing, FILE, "       quiet = TIME\n", "       calm = TIME\n"),
     (settings_missing, FILE, "Default: 64KiB. Range", "Default: 65KiB. Range"),
     (settings_missing, FILE, "       match = REGEX\n", "       search = REGEX\n"),
@@ -229,10 +217,9 @@ CASES: list[tuple[Check, str, str, str]] = [  # check; page, text in it and what
     (settings_missing, FILE, "       [output.json]\n", "       [output.jsonl]\n"),
     (settings_missing, FILE, "Default: 8125.", "Default: 8126."),
     (settings_missing, FILE, "Variable: QPS_REPORTER_STATE.", ""),
-    (formats_missing, FILE, '"$http_referer"', "$http_referer"),
-    (formats_missing, FILE, "$request_uri, ", ""),
+    (variables_missing, COMMAND, "       QPS_REPORTER_START\n", ""),
+    (variables_missing, COMMAND, "       QPS_REPORTER_PURE\n", ""),
     (formats_missing, FILE, "       auto   ", "       self   "),
-    (messages_missing, SERVICE_PAGE, kinds.ROTATED.message_id, kinds.WAITING.message_id),
     (fields_missing, SERVICE_PAGE, "       QPS_LATENCY\n", "       QPS_TIME\n"),
     (fields_missing, SERVICE_PAGE, "       QPS_SECONDS\n", "       QPS_TIME\n"),
     (exit_statuses_missing, COMMAND, "so were top and web", "so was top"),
@@ -272,6 +259,17 @@ def test_groff_has_nothing_to_complain_of(name: str, sources: Pages) -> None:
 @pytest.mark.twin
 def test_what_groff_complains_of_is_noticed(sources: Pages) -> None:
     assert man(sources[FILE].replace(".SH FORMATS", ".SH FORMATS\n.frobnicate")).stderr
+
+
+def parts_left_out(sources: str) -> list[str]:
+    """What the program tells and no page takes."""
+    return [name for name in script(BUILD).PARTS if f"@{name}@" not in sources]
+
+
+def test_each_part_stands_on_a_page() -> None:
+    text = "".join(path.read_text() for path in BUILD.parent.glob("*.rst"))
+    assert parts_left_out(text) == []
+    assert parts_left_out(text.replace("@environment@", "")) == ["environment"]
 
 
 def test_the_same_sources_give_the_same_pages(sources: Pages, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from qps_service.scanning import _scan
-from qps_service.scanning.scanner import PURE_VARIABLE, describe
+from qps_service.scanning.built import PURE_VARIABLE
+from qps_service.scanning.scanner import describe
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "qps_service", "setup.py")

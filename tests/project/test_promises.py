@@ -65,29 +65,20 @@ SOUND = "import pytest\ndef test_it(): pass\n@pytest.mark.twin\ndef test_a_twin(
 
 
 def run(directory: Path, *options: str, **texts: str) -> tuple[int, list[str]]:
-    """Pytest's exit status and the table that it prints, where a promise is held by `unit/test_one.py`."""
-    (directory / "ARCHITECTURE.md").write_text(
-        f"{HEAD}| One | | `unit/test_one.py` |\n| Two | | `unit/two` |\n"
-    )
+    """Pytest's exit status and the table that it prints, where a promise is held by each text."""
+    rows = "".join(f"| {name} | | `unit/{name}` |\n" for name in texts)
+    (directory / "ARCHITECTURE.md").write_text(f"{HEAD}{rows}")
     (directory / "tests" / "project").mkdir(parents=True)
-    (directory / "tests" / "unit" / "two").mkdir(parents=True)
     shutil.copy(promises.__file__, directory / "tests" / "project")
     for package in ("tests", "tests/project"):  # in place of those of this checkout
         (directory / package / "__init__.py").touch()
     for name, text in texts.items():
-        (directory / "tests" / "unit" / f"{name.replace('__', '/')}.py").write_text(text)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "tests.project.promises",
-        "-p",
-        "no:cacheprovider",
-        *options,
-    ]
+        path = directory / "tests" / "unit" / name / f"test_{name}.py"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    plugins = ("-p", "tests.project.promises", "-p", "no:cacheprovider")
     done = subprocess.run(
-        [*command, "-o", "markers=twin", "--rootdir", directory, "tests"],
+        [sys.executable, "-m", "pytest", *plugins, *options, "-o", "markers=twin", "--rootdir=.", "tests"],
         cwd=directory,
         env=os.environ | {"CI": ""},
         capture_output=True,
@@ -100,33 +91,33 @@ def run(directory: Path, *options: str, **texts: str) -> tuple[int, list[str]]:
 
 @pytest.mark.parametrize("processes", ["0", "2"])
 def test_what_is_held_passes(tmp_path: Path, processes: str) -> None:
-    held = run(tmp_path, "--hold-promises", f"--numprocesses={processes}", test_one=SOUND, two__test_a=SOUND)
-    assert held == (0, ["One 1 1", "Two 1 1"])
+    held = run(tmp_path, "--hold-promises", f"--numprocesses={processes}", one=SOUND, two=SOUND)
+    assert held == (0, ["one 1 1", "two 1 1"])
+
+
+NO_ROOT = "import pytest\npytest.skip('no root', allow_module_level=True)\n"
 
 
 @pytest.mark.twin
 @pytest.mark.parametrize(
-    ("text", "row"),
+    "texts",
     [
-        (SOUND.replace("twin", "xfail"), "One 2 0 no twin"),
-        (SOUND.replace("def test_it", "def it"), "One 0 1 no test"),
-        (SOUND.replace("def test_a_twin(): pass", "def test_a_twin(): 1 / 0"), "One 1 0 1 failed, no twin"),
-        ("1 / 0", "One 0 0 1 failed, no test, no twin"),
-        ("import pytest\npytest.skip('no root', allow_module_level=True)\n", "One 0 0 no test, no twin"),
+        {
+            "one 2 0 no twin": SOUND.replace("twin", "xfail"),
+            "two 0 1 no test": SOUND.replace("def test_it", "def it"),
+            "skipped 0 0 no test, no twin": NO_ROOT,
+        },
+        {"uncaught 1 0 1 failed, no twin": SOUND.replace("a_twin(): pass", "a_twin(): 1 / 0")},
+        {"broken 0 0 1 failed, no test, no twin": "1 / 0"},
     ],
-    ids=[
-        "no twin",
-        "no test",
-        "a twin that is not caught",
-        "a module that fails",
-        "a module that is skipped",
-    ],
+    ids=["lacking", "failing", "no module"],
 )
-def test_what_is_not_held_fails(tmp_path: Path, text: str, row: str) -> None:
-    status, table = run(tmp_path, "--hold-promises", test_one=text, two__test_a=SOUND)
+def test_what_is_not_held_fails(tmp_path: Path, texts: dict[str, str]) -> None:
+    named = {row.partition(" ")[0]: text for row, text in texts.items()}
+    status, table = run(tmp_path, "--hold-promises", **named)
     assert status
-    assert table[0] == row
+    assert table == [*texts]
 
 
 def test_other_runs_show_what_they_ran(tmp_path: Path) -> None:
-    assert run(tmp_path, two__test_a="def test_it(): pass") == (0, ["Two 1 0 no twin"])
+    assert run(tmp_path, two="def test_it(): pass", three="") == (0, ["two 1 0 no twin"])

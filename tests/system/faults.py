@@ -77,30 +77,9 @@ def keep_quiet(word: str) -> None:
     notify_with(lambda notify, text, rest: word in text or notify(text, **rest))
 
 
-def stop_hangs() -> None:
-    """The service never gets beyond telling that it stops."""
-
-    def hanging(notify: Notify, text: str, rest: dict[str, Any]) -> None:
-        notify(text, **rest)
-        if "STOPPING=1" in text:
-            hang()
-
-    notify_with(hanging)
-
-
-def stop_hangs_untold() -> None:
-    """Broken: keeps it to itself that it stops."""
-    notify_with(lambda notify, text, rest: hang() if "STOPPING=1" in text else notify(text, **rest))
-
-
 def reload_untold() -> None:
     """Broken: keeps its reloads to itself."""
     keep_quiet("RELOADING=1")
-
-
-def drop_nothing() -> None:
-    """Broken: what was given to systemd to keep stays there for good."""
-    keep_quiet("FDSTOREREMOVE=1")
 
 
 def let_systemd_poll() -> None:

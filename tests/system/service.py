@@ -56,10 +56,6 @@ class Service:
         """Replace the configuration file."""
         self.guest.write(CONFIGURATION, text)
 
-    def remove_configuration(self) -> None:
-        """Delete the configuration file."""
-        self.guest.path(CONFIGURATION).unlink()
-
     def override(self, **settings: str) -> None:
         """Set the unit's [Service] settings with a drop-in."""
         text = "".join(f"{name}={value}\n" for name, value in settings.items())

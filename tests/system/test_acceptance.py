@@ -62,7 +62,9 @@ def test_a_report_too_few_or_too_many_is_noticed(service: Service) -> None:
         check_conservation([entry for entry in reports if entry is not busiest], truth)
     with pytest.raises(AssertionError):
         check_conservation([*reports, busiest], truth)
-    with pytest.raises(AssertionError):
-        check_nothing_twice([entry for entry in reports if entry is not reports[0]])
+    copy = {"MESSAGE": busiest["MESSAGE"], "SYSLOG_IDENTIFIER": "qps-reporter", "_TRANSPORT": "stdout"}
+    for wrong in (reports[1:], [*entries, copy]):
+        with pytest.raises(AssertionError):
+            check_nothing_twice(wrong)
     with pytest.raises(AssertionError):
         check_elapsed([entry for entry in reports if entry is not reports[2]])

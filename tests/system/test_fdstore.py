@@ -22,11 +22,8 @@ from tests.system.service import (
     UNIT,
     Numbered,
     Service,
-    await_requests,
     configuration,
     counted,
-    is_report,
-    lines,
 )
 
 pytestmark = pytest.mark.system
@@ -237,33 +234,6 @@ def test_a_fifo_that_leaves_the_store_with_its_writer_is_noticed(service: Servic
 
 
 # --- what is in the store
-
-
-def settle(service: Service) -> None:
-    """After a rotation, the store has what is still open and nothing else."""
-    service.configure(f'{configuration(interval="1s")}quiet = "1s"\n')
-    service.append("")
-    service.start()
-    service.append(lines(3))
-    service.log().rename(service.log(".1"))
-    service.append(lines(3))
-    with service.follow() as stream:
-        await_requests(stream, 6)
-        stream.until(lambda entry: is_report(entry) and held(service) == 1)
-        stream.until(is_report)
-    assert stored(service) == 1
-
-
-def test_what_is_let_go_leaves_the_store(service: Service) -> None:
-    settle(service)
-
-
-@pytest.mark.twin
-@on_one
-def test_what_stays_in_the_store_is_noticed(service: Service) -> None:
-    service.inject(faults.drop_nothing)
-    with pytest.raises(AssertionError):
-        settle(service)
 
 
 def fill(service: Service, **settings: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.guest import Guest
-from tests.system.image import HANG, GuestError, Image
+from tests.system.image import GuestError, Image
 
 pytestmark = [pytest.mark.system, pytest.mark.parametrize("image", ["bookworm"], indirect=True)]
 
@@ -18,17 +18,6 @@ def leftovers(name: str) -> list[str]:
     mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if name in line]
     # Those of other guests may go meanwhile, which os.walk takes as it comes.
     return mounts + [path for path, _, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path) == name]
-
-
-def test_guests_have_nothing_in_common(image: Image) -> None:
-    with Guest(image) as one, Guest(image) as other:
-        for guest in (one, other):
-            guest.run("systemd-run", "--unit=same", "--property=Type=exec", "sleep", "infinity")
-        one.systemctl("kill", "--signal=KILL", "same")
-        with one.follow("--unit=same") as journal:
-            journal.until(lambda entry: entry.get("UNIT_RESULT") == "signal")
-        assert other.show("same", "ActiveState") == "active"
-        assert not [entry for entry in other.journal("--unit=same") if entry.get("UNIT_RESULT")]
 
 
 def test_a_stopped_guest_leaves_nothing(image: Image) -> None:
@@ -82,34 +71,3 @@ def test_a_guest_that_cannot_boot_says_why_and_leaves_nothing(image: Image, tmp_
     with pytest.raises(GuestError, match=r"ended while booting(.|\n)*OS root"):
         guest.boot()
     assert not list((tmp_path / "guests").iterdir())
-
-
-def test_a_failing_command_tells_what_it_printed(guest: Guest) -> None:
-    with pytest.raises(GuestError, match="exit status 3\nthis is why"):
-        guest.run("sh", "-c", "echo this is why; exit 3")
-
-
-def test_the_journal_is_read_from_a_cursor_on_and_byte_for_byte(guest: Guest) -> None:
-    guest.run("systemd-cat", "--identifier=odd", "echo", "before")
-    cursor = guest.journal_cursor()
-    text = f"esc \x1b {'x' * 5000}"
-    guest.run("systemd-cat", "--identifier=odd", "echo", text)
-    assert [entry["MESSAGE"] for entry in guest.journal("--identifier=odd", after=cursor)] == [text]
-
-
-def test_a_file_system_in_the_guest_can_be_made_to_hang(guest: Guest) -> None:
-    guest.install("bindfs")
-    guest.run("mkdir", "/behind", "/mounted")
-    guest.write("/behind/file", "read at last")
-    guest.run("systemd-run", "--unit=mounted", "--property=Type=forking", "bindfs", "/behind", "/mounted")
-    assert guest.run("cat", "/mounted/file").stdout == "read at last"
-
-    guest.systemctl("kill", "--signal=STOP", "mounted")
-    reading = guest.start("cat", "/mounted/file")
-    with pytest.raises(subprocess.TimeoutExpired):
-        reading.wait(timeout=1)
-    guest.systemctl("kill", "--signal=CONT", "mounted")
-    assert reading.communicate(timeout=HANG)[0] == "read at last"
-
-    guest.systemctl("kill", "--signal=STOP", "mounted")
-    guest.start("cat", "/mounted/file")  # whoever stops the guest is not held up by it

@@ -400,20 +400,6 @@ def test_a_ledger_goes_back_to_an_older_schema_as_the_page_says(machine: Server,
 
 
 @on_one
-def test_a_downgrade_goes_on_with_the_ledger(machine: Server) -> None:
-    machine.install(NEXT)
-    machine.append("")
-    text = edit(machine)
-    machine.append(lines(5))
-    machine.install(VERSION, "--allow-downgrades")
-    assert (version(machine), state(machine)) == (VERSION, RUNNING)
-    assert machine.guest.path(CONFIGURATION).read_text() == text
-    machine.append(lines(3))
-    machine.stop()
-    assert by_row(machine) == {("GET", "/", 200): 8}
-
-
-@on_one
 def test_running_instances_are_upgraded_too(machine: Server) -> None:
     machine.install()
     machine.guest.write("/etc/qps-reporter/shop.toml", '[log.shop]\npath = "/var/log/shop.log"\n')
@@ -427,16 +413,6 @@ def test_running_instances_are_upgraded_too(machine: Server) -> None:
     machine.remove()
     assert machine.guest.show(instance, "ActiveState") == "inactive"
     machine.guest.path("/etc/qps-reporter/shop.toml").unlink()
-
-
-@on_one
-def test_the_administrators_drop_in_has_the_last_word(machine: Server) -> None:
-    machine.install()
-    override = "/etc/systemd/system/qps-reporter.service.d/override.conf"
-    machine.guest.write(override, "[Service]\nType=notify\nMemoryMax=1G\n")
-    machine.guest.systemctl("daemon-reload")
-    assert (machine.show("Type"), machine.show("MemoryMax")) == ("notify", str(1 << 30))
-    machine.guest.run("rm", "-r", "/etc/systemd/system/qps-reporter.service.d")
 
 
 # --- the socket

@@ -149,28 +149,6 @@ def test_a_log_that_is_hidden_is_followed_with_the_drop_in_of_the_documentation(
     log.unlink()
 
 
-@on_one
-def test_a_listener_that_systemd_passes_can_be_served(service: Service) -> None:
-    """No right to open one is needed for it: what will be scraped can be in the same sandbox."""
-    guest = service.guest
-    server = (
-        "import socket; listener = socket.socket(fileno=3); connection, _ = listener.accept(); "
-        "connection.sendall(b'served'); connection.close()"
-    )
-    unit = guest.path("/run/systemd/system/served.service")
-    text = guest.run("systemctl", "cat", "qps-reporter.service").stdout
-    text = re.sub("^(ExecStartPre|ExecReload|FileDescriptorStorePreserve)=.*$", "", text, flags=re.MULTILINE)
-    text = re.sub("^Type=.*$", "Type=exec", text, flags=re.MULTILINE)
-    text = re.sub("^ExecStart=.*$", f'ExecStart=/usr/bin/python3 -c "{server}"', text, flags=re.MULTILINE)
-    unit.write_text(text)
-    guest.write("/run/systemd/system/served.socket", "[Socket]\nListenStream=127.0.0.1:8098\n")
-    guest.systemctl("daemon-reload")
-    guest.systemctl("start", "served.socket")
-    asked = "import socket; print(socket.create_connection(('127.0.0.1', 8098)).recv(99).decode())"
-    assert guest.run("python3", "-c", asked).stdout == "served\n"
-    guest.systemctl("stop", "served.socket")
-
-
 # --- how the units are rated
 
 

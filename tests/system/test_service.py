@@ -3,16 +3,14 @@
 Each test begins without log, state or journal entries of the ones before.
 """
 
-import itertools
 import json
-import re
 from collections.abc import Iterator
 
 import pytest
 
 from qps_service.notices import kinds
 from tests.system import faults
-from tests.system.checks import check_nothing_twice, check_report
+from tests.system.checks import check_report
 from tests.system.debians import on_one
 from tests.system.image import GuestError
 from tests.system.journal import JournalStream
@@ -66,30 +64,6 @@ def test_it_is_not_ready_before_the_first_read_is_done(service: Service) -> None
     assert service.show("Result") == "timeout"
 
 
-@on_one
-def test_the_status_tells_rate_routes_log_and_total_and_the_journal_nothing_twice(
-    service: Service,
-) -> None:
-    service.begin()
-    service.append(lines(12) + lines(3, "/help", 404))
-    with service.follow() as journal:
-        await_requests(journal, 15)
-        journal.until(is_report)
-    rate, routes, log, total = re.split("[,;] ", service.show("StatusText"))
-    assert re.fullmatch(r"[0-9.]+ requests/s", rate)
-    assert re.fullmatch(r"\d+ routes?", routes)
-    assert (log, total) == ("1 log", "15 requests in total")
-    service.stop()
-    entries = service.entries()
-    check_nothing_twice(entries)
-
-    report = next(filter(is_report, entries))
-    copy = {"MESSAGE": report["MESSAGE"], "SYSLOG_IDENTIFIER": "qps-reporter", "_TRANSPORT": "stdout"}
-    for again in (report, copy):
-        with pytest.raises(AssertionError):
-            check_nothing_twice([*entries, again])
-
-
 def test_stop_ends_with_a_last_report_which_is_one_whole_journal_entry_with_fields(service: Service) -> None:
     service.begin(NEVER, lines(3))
     many = [f"/{number:04}/{'x' * 100}" for number in range(498)]  # with the others, as many as get a name
@@ -118,32 +92,6 @@ def beside(service: Service) -> Iterator[Service]:
     service.guest.path(OTHER).unlink()
 
 
-def let_windows_pass(journal: JournalStream) -> None:
-    """Two whole ones."""
-    for _ in range(3):
-        journal.until(lambda entry: is_report(entry) and entry["QPS_LOG"] == "other")
-
-
-@on_one
-def test_a_missing_log_is_waited_for_and_picked_up(beside: Service) -> None:
-    service = beside
-    service.start()
-    assert service.show("ActiveState") == "active"
-    assert f"waiting for {LOG}" in service.show("StatusText")
-    with service.follow() as journal:
-        let_windows_pass(journal)
-        service.append(lines(7))
-        await_requests(journal, 7)
-        service.append(lines(2))
-        await_requests(journal, 9)
-    # None says of a log that is missing that it has none.
-    assert next(int(each["QPS_REQUESTS"]) for each in service.reports() if each["QPS_LOG"] == "access")
-    [said] = filter(says(kinds.WAITING), service.entries())
-    assert said["PRIORITY"] == str(kinds.WAITING.priority)
-    assert LOG in said["MESSAGE"]
-    assert "waiting" not in service.show("StatusText")
-
-
 @on_one
 def test_an_unreadable_log_is_said_once_and_picked_up_when_readable(beside: Service) -> None:
     service = beside
@@ -155,7 +103,8 @@ def test_an_unreadable_log_is_said_once_and_picked_up_when_readable(beside: Serv
         assert LOG in said["MESSAGE"]
         assert "_qps-reporter" in said["MESSAGE"]
         assert "-rw-------" in said["MESSAGE"] or "0600" in said["MESSAGE"]
-        let_windows_pass(journal)
+        for _ in range(3):  # two whole windows pass
+            journal.until(lambda entry: is_report(entry) and entry["QPS_LOG"] == "other")
         service.log().chmod(0o640)
         journal.until(says(kinds.FOLLOWING))
         # After the first read, which no window has: it was out of reach for longer.
@@ -165,62 +114,6 @@ def test_an_unreadable_log_is_said_once_and_picked_up_when_readable(beside: Serv
     assert len(service.said(kinds.UNREADABLE)) == 1
     assert service.requests() == 5
     assert service.show("StatusText").endswith("; 9 requests in total")
-
-
-def test_reload_takes_the_new_configuration_and_keeps_the_counts(service: Service) -> None:
-    service.begin(NEVER)
-    service.append(lines(10))
-    process = service.show("MainPID")
-    service.configure(configuration(interval="1s"))
-    service.reload()
-    with service.follow() as journal:
-        journal.until(says(kinds.RELOADED))
-        service.append(lines(5))
-        await_requests(journal, 15)
-        journal.until(is_report)
-    assert service.show("StatusText").endswith("; 15 requests in total")
-    assert (service.show("MainPID"), service.show("ActiveState")) == (process, "active")
-    service.stop()
-    assert service.requests() == 15
-
-
-BAD = ("interval = 'often'\n", "[log.access\n", configuration() + "colour = 'red'\n", None)
-
-
-@on_one
-def test_a_bad_configuration_is_refused_and_the_service_goes_on_with_the_old(service: Service) -> None:
-    service.begin()
-    process, written = service.show("MainPID"), 0
-    with service.follow() as journal:
-        for bad, way in itertools.product(BAD, ("reload", "signal")):
-            service.configure(bad or "")
-            if bad is None:
-                service.remove_configuration()
-            if way == "reload":
-                with pytest.raises(GuestError, match=r"qps-reporter\.toml: "):
-                    service.reload()
-            else:
-                # From who doesn't know of the check in the unit's ExecReload=.
-                service.guest.systemctl("kill", "--signal=HUP", UNIT)
-                refused = journal.until(says(kinds.RELOAD_REFUSED))
-                assert int(refused["PRIORITY"]) <= 3
-                assert "qps-reporter.toml" in refused["MESSAGE"]
-            written += 5
-            service.append(lines(5))
-            await_requests(journal, written)
-            journal.until(is_report)
-            assert service.show("StatusText").endswith(f"; {written} requests in total")
-    assert (service.show("MainPID"), service.show("ActiveState")) == (process, "active")
-    service.stop()
-    assert service.requests() == written
-
-
-@on_one
-def test_a_bad_configuration_is_refused_at_the_start_and_said(service: Service) -> None:
-    service.configure("interval = 'often'\n")
-    with pytest.raises(GuestError, match="interval: expected a duration"):
-        service.start()
-    assert service.show("MainPID") == "0"
 
 
 def hang_until_killed(service: Service, journal: JournalStream, timeout: float) -> None:
@@ -253,48 +146,6 @@ def test_a_watchdog_ping_from_a_thread_is_noticed(service: Service) -> None:
     )
     with service.follow() as journal, pytest.raises(GuestError):
         hang_until_killed(service, journal, timeout=6)
-
-
-def stop_unasked(service: Service, journal: JournalStream, timeout: float) -> None:
-    """Have the service stop by a signal of which systemd doesn't know; only a service that has said
-    STOPPING=1 is then held to TimeoutStopSec."""
-    service.begin(NEVER)
-    service.guest.systemctl("kill", "--signal=TERM", UNIT)
-    journal.until(ended_by("timeout"), timeout)
-
-
-def test_systemd_is_told_of_a_stop(service: Service) -> None:
-    service.inject(faults.stop_hangs, TimeoutStopSec="1s", Restart="no")
-    with service.follow() as journal:
-        stop_unasked(service, journal, timeout=60)
-
-
-@pytest.mark.twin
-@on_one
-def test_a_stop_that_is_not_told_is_noticed(service: Service) -> None:
-    service.inject(faults.stop_hangs_untold, TimeoutStopSec="1s", Restart="no")
-    with service.follow() as journal, pytest.raises(GuestError):
-        stop_unasked(service, journal, timeout=4)
-
-
-@on_one
-def test_logrotate_loses_nothing(service: Service) -> None:
-    service.configure(configuration())
-    service.append("")
-    service.guest.write(
-        "/etc/logrotate.d/access",
-        f"{LOG} {{\n rotate 5\n compress\n delaycompress\n create 0640 root adm\n}}\n",
-    )
-    service.start()
-    with service.follow() as journal:
-        for rotated in range(1, 4):
-            service.append(lines(100))
-            service.guest.run("logrotate", "--force", "/etc/logrotate.d/access")
-            await_requests(journal, 100 * rotated)
-    service.append(lines(100))
-    service.stop()
-    assert service.log(".2.gz").exists()
-    assert service.requests() == 400
 
 
 # --- who looks at it
@@ -367,16 +218,3 @@ def test_whoever_is_in_its_group_reads_the_ledger_whatever_became_of_the_service
 def test_a_ledger_that_its_group_cannot_read_is_noticed(reader: Service) -> None:
     with pytest.raises(AssertionError):
         is_read_beside(reader, UMask="0077")
-
-
-@on_one
-def test_check_tells_whether_the_service_user_can_read_the_log(service: Service) -> None:
-    service.configure(configuration())
-    service.append(lines(1))
-    command = ("qps-reporter", "check", "--config", "/etc/qps-reporter/qps-reporter.toml")
-    readable = service.guest.run(*command, check=False)
-    assert readable.returncode == 0, readable.stdout + readable.stderr
-    service.log().chmod(0o600)
-    unreadable = service.guest.run(*command, check=False)
-    assert unreadable.returncode == 1, unreadable.stdout + unreadable.stderr
-    assert LOG in unreadable.stdout + unreadable.stderr

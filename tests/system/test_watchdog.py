@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import pytest
 
 from qps_service.notices import kinds
-from tests.system.debians import on_one
 from tests.system.image import GuestError
 from tests.system.service import (
     UNIT,
@@ -34,41 +33,6 @@ def check_counted(service: Service, numbered: Numbered) -> None:
     """The ledger has each line once."""
     service.stop()
     assert counted(service) == {f"/{number}": 1 for number in range(numbered.written)}
-
-
-# --- stopped
-
-
-def stopped(service: Service, **settings: str) -> Numbered:
-    """The process is stopped (SIGSTOP) while lines are written and the log is rotated."""
-    numbered = Numbered()
-    service.override(**IMPATIENT, **settings)
-    service.begin(log=numbered.lines(10))
-    with service.follow() as journal:
-        service.append(numbered.lines(10))
-        journal.until(is_report)
-        service.guest.systemctl("kill", "--signal=STOP", UNIT)
-        service.append(numbered.lines(10))
-        service.log().rename(service.log(".1"))
-        service.append(numbered.lines(10))
-        journal.until(ended_by("watchdog"))
-        journal.until(says(kinds.FOLLOWING))
-        service.append(numbered.lines(10))
-        journal.until(is_report)
-    assert (service.show("NRestarts"), service.show("ActiveState")) == ("1", "active")
-    return numbered
-
-
-def test_a_stopped_service_is_restarted_and_counts_on(service: Service) -> None:
-    check_counted(service, stopped(service))
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("image", ["bookworm"], indirect=True)
-def test_a_restart_that_forgets_the_ledger_is_noticed(service: Service) -> None:
-    numbered = stopped(service, **LOST)
-    with pytest.raises(AssertionError):
-        check_counted(service, numbered)
 
 
 # --- a file system that hangs
@@ -152,21 +116,3 @@ def test_a_service_whose_file_system_hangs_and_that_forgets_is_noticed(
     numbered = hung(service, hanging, **LOST)
     with pytest.raises(AssertionError):
         check_counted(service, numbered)
-
-
-# --- a pipe where the log should be
-
-
-@on_one
-def test_a_pipe_that_is_the_log_does_not_hang_it(service: Service) -> None:
-    """Before it has a writer, with one, and after he has gone."""
-    numbered = Numbered()
-    service.configure(configuration())
-    service.guest.run("mkfifo", "--mode=644", "/var/log/access.log")
-    service.start()
-    with service.follow() as journal:
-        for count in (5, 10):
-            service.append(numbered.lines(5))
-            await_requests(journal, count)
-    assert service.show("NRestarts") == "0"
-    check_counted(service, numbered)

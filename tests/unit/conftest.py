@@ -4,7 +4,7 @@ that are closed in the end."""
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -22,7 +22,10 @@ from qps_service.scanning.scanner import Scanner
 from qps_service.values.counts import Scanned
 from tests.built import once
 from tests.fuzz.building import MODULE_VARIABLE, build_extension
+from tests.promised import Promise
+from tests.unit import receiving
 
+Make = Callable[[ScanOptions, Callable[[Scanned], None]], Scanner]
 MakeScanner = Callable[[LogFormat, int], Scanner]
 
 
@@ -31,21 +34,30 @@ def no_spill(scanned: Scanned) -> None:
     raise AssertionError(f"spilled {len(scanned.rows)} rows")
 
 
-def _native(level: str, log_format: LogFormat, max_line: int) -> Scanner:
-    return NativeScanner(ScanOptions(log_format, max_line), no_spill, level=level)
+# Each scanner there is; all of them must give the same results.
+# The native ones must be there: scripts/setup.sh test builds them.
+MAKERS: dict[str, Make] = {
+    "py": PureScanner,
+    **{f"c-{level}": partial(NativeScanner, level=level) for level in _scan.LEVELS},
+}
 
 
-def pure_scanner(log_format: LogFormat, max_line: int, *, kind: type[PureScanner] = PureScanner) -> Scanner:
-    """A pure scanner, or a twin of it, that keeps all it counts."""
+def pure_scanner(log_format: LogFormat, max_line: int, *, kind: Make = PureScanner) -> Scanner:
+    """A pure scanner, or another one, that keeps all it counts."""
     return kind(ScanOptions(log_format, max_line), no_spill)
 
 
-# Each scanner there is; all of them must give the same results.
-# The native ones must be there: scripts/setup.sh test builds them.
-SCANNERS: dict[str, MakeScanner] = {
-    "py": pure_scanner,
-    **{f"c-{level}": partial(_native, level) for level in _scan.LEVELS},
-}
+SCANNERS: dict[str, MakeScanner] = {name: partial(pure_scanner, kind=make) for name, make in MAKERS.items()}
+
+
+def by_each(
+    check: Callable[..., object], twins: Any, makers: Mapping[str, Any] = SCANNERS, **given: Any
+) -> list[Promise]:
+    """What all scanners keep. The twins are of the pure one, or of what it uses."""
+    return [
+        Promise(check, make, twins if name == "py" else {}, label=name, **given)
+        for name, make in makers.items()
+    ]
 
 
 @pytest.fixture(params=SCANNERS)
@@ -79,6 +91,12 @@ def local_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None
     yield set_zone
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What some twins send never comes."""
+    monkeypatch.setattr(receiving, "DEADLINE", 0.2)
 
 
 @pytest.fixture

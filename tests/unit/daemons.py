@@ -6,7 +6,8 @@ import itertools
 import math
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from qps_service.configuration.types import Config, LogConfig
 from qps_service.files.kernel import Files
 from qps_service.following.resume import Resume
 from qps_service.following.watcher import Watches
+from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
 from qps_service.notices.kinds import Notice
 from qps_service.notices.trouble import Trouble
@@ -27,6 +29,7 @@ from qps_service.service.patterns import Patterns
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.service.systemd import Supervisor
+from qps_service.values.entries import Restored
 from qps_service.values.reports import Overview, Report
 from tests.promised import Patches
 
@@ -66,10 +69,7 @@ class World:
     def set_clock(self, seconds: float, ahead: float) -> None:
         """Set the wall clock so long after the start: so many seconds ahead of `time`."""
 
-        def set_it() -> None:
-            self.ahead = round(ahead * SECOND)
-
-        self.at(seconds, set_it)
+        self.at(seconds, lambda: vars(self).update(ahead=round(ahead * SECOND)))
 
     def signal(self, seconds: float, number: int) -> None:
         """Send a signal so long after the start."""
@@ -173,6 +173,28 @@ def served_by(*twins: type[Daemon] | type[Pipelines]) -> dict[str, Patches]:
     }
 
 
+@contextmanager
+def read(root: Path) -> Iterator[Ledger]:
+    """The ledger in `root`, as it is."""
+    ledger = Ledger(str(root / "ledger.db"), boot="this")
+    ledger.open(writable=False)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def restored(ledger: Ledger, log: str) -> Restored:
+    """All that it has of a log, whatever time it is."""
+    found = ledger.restore(log, now=10**6 * SECOND, at=10**6 * SECOND)
+    assert found is not None
+    return found
+
+
+def requests_of(found: Restored) -> int:
+    return sum(counts.requests for counts in found.totals.values())
+
+
 class Service:
     """A daemon with everything around it recorded; `toml` is its configuration file's text."""
 
@@ -187,7 +209,7 @@ class Service:
         ledger: str | None = None,
     ) -> None:
         self.world = World()
-        self.log = root / "access.log"
+        self.log, self.other = root / "access.log", root / "other.log"
         self.file = root / "qps-reporter.toml"
         self.configure(toml or f'[log.access]\npath = "{self.log}"\n')
         self.told: list[str] = []  # what systemd was told
@@ -250,6 +272,20 @@ class Service:
     def reload_at(self, seconds: float, toml: str) -> None:
         self.world.at(seconds, lambda: self.configure(toml))
         self.world.signal(seconds, signal.SIGHUP)
+
+    def looks(self) -> list[tuple[float, float]]:
+        """When each look at the logs begins and ends, of those to come; seconds since the start."""
+        looks: list[tuple[float, float]] = []
+        look = self.daemon._look
+
+        def recorded() -> int:
+            begun = self.world.seconds
+            began_at = look()
+            looks.append((begun, self.world.seconds))
+            return began_at
+
+        self.daemon._look = recorded  # type: ignore[method-assign]
+        return looks
 
     def told_of(self, begin: str) -> list[str]:
         """What systemd was told that begins so."""

@@ -134,6 +134,13 @@ class TcpReceiver:
         self.socket.close()
 
 
+def closed_port(kind: type[UdpReceiver] | type[TcpReceiver]) -> int:
+    """Where nobody listens."""
+    receiver = kind()
+    receiver.close()
+    return receiver.port
+
+
 class Names:
     """A name service: lookups begin when asked for, and end when the test says so."""
 

@@ -63,14 +63,30 @@ class Endpoint:
         self.now += round(seconds * SECOND)
         self.output.flush(self.now)
         if asked := self.output.asked(self.now, is_behind=is_behind):
-            self.output.answer(asked, overview, self.now)
+            self.output.answer(asked, overview, self.now, self.now)
+        return bool(asked)
+
+    def look_for(self, seconds: float, *, answers: float = 0) -> bool:
+        """Likewise; the look takes so long, and then a commit as long as `answers`."""
+        now = self.now
+        self.output.flush(now)
+        self.now += round(seconds * SECOND)
+        if asked := self.output.asked(now, is_behind=False):
+            began = self.now
+            self.now += round(answers * SECOND)
+            self.output.answer(asked, OVERVIEW, now, began)
         return bool(asked)
 
     def take_in(self, until: Callable[[], bool]) -> None:
         """Flush as often as there is something to do, until that is so."""
         while not until():
             assert self._poll(), "nothing came"
-            self.output.flush(self.now)
+            self.turn()
+
+    def turn(self) -> None:
+        """What clients did is taken in, a moment later."""
+        self.now += 1
+        self.output.flush(self.now)
 
     def ask(self, data: bytes = SCRAPE) -> socket.socket:
         """A client whose request was taken in."""

@@ -14,7 +14,7 @@ window those whose turn it is, equally many, and new ones in bounded numbers.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from qps_service.outputs.ganglia.names import name_of
-from qps_service.reporting.report import GAUGES, quantiles, summed
+from qps_service.reporting.report import TOLD_QUANTILES, quantiles, summed
 from qps_service.values.reports import Report, Standing
 
 # How many windows a series without requests is sent: more than one, because datagrams get lost.
@@ -66,7 +66,7 @@ class LiveSeries:
             if report.log in totals and report.log not in self._logs:
                 for key in totals[report.log].counts:
                     self._series_of(report.log, key.route, key.status)
-                for part in GAUGES if totals[report.log].latencies else ():
+                for part in TOLD_QUANTILES if totals[report.log].latencies else ():
                     self._series_of(report.log, quantile=part)
         self._logs = reported | (self._logs & awaited)
         self._series = {key: series for key, series in self._series.items() if series.idle <= ZEROS}

@@ -2,10 +2,11 @@
 
 Promises: an answer has everything that was written to the logs before its request came, unless they have a
 backlog, for which it waits some seconds; what it tells is in the ledger, if that takes anything; however
-often clients ask, what they cost is bounded: requests that come close together share one rendering, and the
-next look for their sake waits four times as long as the last one took, with its commit and its answers.
-Nobody is answered before the service is ready, which it is when it has read what the last process left: until
-then counters would stand too low.
+often clients ask, what they cost is bounded: requests that come close together share one rendering, the next
+answers wait four times as long as the last ones took, with their commit, and the next look for their sake
+also for what that look took. What the service does anyway is for free, such as the look of each second: so
+nobody waits long because a look did, or rules for routes. Nobody is answered before the service is ready,
+which it is when it has read what the last process left: until then counters would stand too low.
 
 An answer is made in pieces, and kept until it is read: once, however many read it, and no longer than
 `max_answer`. A longer one is none: who asks is told so, by the status 503.
@@ -37,7 +38,7 @@ from qps_service.values.reports import Overview
 METRICS, HEALTH = "/metrics", "/healthz"
 # At most a fifth of the time goes into answers.
 REST = 4
-# A commit, too, is made for each answer.
+# A commit, too, is made for each answer. No further text is begun after so long.
 APART = SECOND // 4
 # Prometheus gives up after 10 s, unless it is told otherwise.
 BACKLOG_PATIENCE = 5 * SECOND
@@ -70,6 +71,7 @@ class PrometheusOutput(Answers):
         self._max_answer = config.max_answer
         self._histograms = Histograms(config.latency, config.latency_bounds)
         self._next_at = 0  # when the next answers may be given
+        self._next_look_at = 0  # when a look may be made for their sake
 
     def flush(self, now: int) -> None:
         """Take in requests, and go on sending answers."""
@@ -81,7 +83,7 @@ class PrometheusOutput(Answers):
 
     def wanted(self) -> int | None:
         """When those who have asked may be answered."""
-        return self._next_at if self._listener.asked else None
+        return self._next_look_at if self._listener.asked else None
 
     def fileno(self) -> int:
         """Readable when a client did something."""
@@ -92,32 +94,48 @@ class PrometheusOutput(Answers):
         return self._listener.is_ready()
 
     def asked(self, now: int, *, is_behind: bool) -> list[Client]:
-        """Who can be answered: of those who want metrics, all that want them as the first one does. So one
-        text is made at a time. Whether all is well can be told in a backlog, too."""
+        """Who can be answered. Whether all is well can be told in a backlog, too."""
         if now < self._next_at:
             return []
-        asked = [
+        return [
             client
             for client in self._listener.asked
             if not is_behind or _wish(client) is None or now - client.asked_at >= BACKLOG_PATIENCE
         ]
-        first = next((wish for client in asked if (wish := _wish(client))), None)
-        return [client for client in asked if _wish(client) in (None, first)]
 
-    def answer(self, asked: Sequence[Client], overview: Overview, now: int) -> None:
-        """Answer those, all from one rendering."""
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int, began: int) -> None:
+        """Answer those: one text after the other, each for all who want it. What takes long is left to the
+        next time."""
+        was_made_anyway, until = now < self._next_look_at, self._clock() + APART
+        wishes: dict[tuple[bool, bool] | None, list[Client]] = {None: []}
+        for client in asked:
+            wishes.setdefault(_wish(client), []).append(client)
+        try:
+            self._answer(wishes.pop(None), overview)
+            for number, clients in enumerate(wishes.values()):
+                if number and self._clock() >= until:
+                    break
+                self._answer(clients, overview)
+            self.trouble.works()
+        finally:
+            ended = self._clock()
+            self._next_at = ended + max(APART, REST * (ended - began))
+            if was_made_anyway:
+                self._next_look_at = max(self._next_at, self._next_look_at + (1 + REST) * (ended - began))
+            else:
+                self._next_look_at = max(self._next_at, ended + REST * (ended - now))
+
+    def _answer(self, asked: Sequence[Client], overview: Overview) -> None:
+        """Answer those, who all want the same."""
         bodies = _Bodies(overview, self._max_answer, self._histograms)
         try:
             for client in asked:
                 if client.exchange is not None:
                     body = bodies.answer(client.exchange)
                     self._listener.send(client, client.exchange.written, body, self._clock())
-            self.trouble.works()
         finally:
             # Whoever got none because of a fault would be due at once, and again, for good.
             self._listener.dismiss(asked)
-            ended = self._clock()
-            self._next_at = ended + max(APART, REST * (ended - now))
 
     def close(self, *, wait: bool = True) -> None:
         """Let all connections go."""

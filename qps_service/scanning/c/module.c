@@ -13,6 +13,7 @@
 #include "block.h"
 #include "durations.h"
 #include "isa.h"
+#include "kept_durations.h"
 #include "limits.h"
 #include "program.h"
 #include "results.h"
@@ -285,12 +286,41 @@ static int scan_exec(PyObject *module)
     return failed ? -1 : 0;
 }
 
+static PyObject *add_durations(PyObject *module, PyObject *args)
+{
+    (void)module;
+    char *kept;
+    Py_ssize_t len;
+    PyObject *sums_object, *bytes, *told = NULL;
+    Py_buffer sums = {0};
+    uint64_t total, longest;
+    if (!PyArg_ParseTuple(args, "SO", &bytes, &sums_object) ||
+        PyBytes_AsStringAndSize(bytes, &kept, &len) < 0 ||
+        (sums_object != Py_None && PyObject_GetBuffer(sums_object, &sums, PyBUF_WRITABLE) < 0))
+        return NULL;
+    if (sums.buf && (sums.len != KEPT_BINS * sizeof(uint64_t) || (uintptr_t)sums.buf % sizeof(uint64_t)))
+        PyErr_SetString(PyExc_ValueError, "expected an array of a number for each bin");
+    else if (add_kept((const uint8_t *)kept, (size_t)len, sums.buf, &total, &longest))
+        told = Py_BuildValue("(KK)", total, longest);
+    else
+        PyErr_SetString(PyExc_ValueError, "durations are damaged");
+    PyBuffer_Release(&sums);
+    return told;
+}
+
+static PyMethodDef scan_functions[] = {
+    {"add_durations", add_durations, METH_VARARGS,
+     "Add requests by bin that were kept so to an array, if there is one; their sum, and the longest."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyModuleDef_Slot scan_slots[] = {{Py_mod_exec, scan_exec}, {0, NULL}};
 
 static struct PyModuleDef scan_module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_scan",
-    .m_doc = "The native scanner, as a type.",
+    .m_doc = "The native scanner, as a type; and what adds up durations that are kept.",
+    .m_methods = scan_functions,
     .m_slots = scan_slots,
 };
 

@@ -163,15 +163,6 @@ def nuls_at_the_end(log: Log) -> None:
     log.look(6)
 
 
-def nuls_and_a_newline(log: Log) -> None:
-    """That is a line, if a bad one."""
-    log.lines(1)
-    log.hole(100)
-    log.look()
-    log.write(b"\n")
-    log.look(2)
-
-
 def regrown_after_power_loss(log: Log) -> None:
     """Over the old offset, which is inside a line now: what is left of that counts nowhere."""
     log.lines(20)
@@ -301,7 +292,6 @@ NO_ENDS, NO_REST = (Patches((open_files, "Generation", twin)) for twin in (Forge
 
 HISTORIES: dict[Callable[[Log], None], dict[str, Patches]] = {
     nuls_at_the_end: {"last byte": LAST_BYTE, "byte before": BYTE_BEFORE},
-    nuls_and_a_newline: {},
     regrown_after_power_loss: {"last byte": LAST_BYTE, "forgets the rest": NO_REST},
     regrown_into_a_line: {"last byte": LAST_BYTE, "forgets the rest": NO_REST},
     cut_inside_a_line: {"byte before": BYTE_BEFORE},
@@ -375,13 +365,9 @@ def by_name_only(self: recount.Candidates, path: str, is_named_so: bool) -> None
         CONSIDER(self, path, is_named_so)
 
 
-def without_targets(_files: Files, path: str) -> str:
-    return path
-
-
 CONSIDER = recount.Candidates._consider
 BY_NAME = recount.Candidates, "_consider", by_name_only
-NO_LINKS = recount, "_resolved", without_targets
+NO_LINKS = recount, "_resolved", lambda _files, path: path
 BESIDE_TARGET = Patches((recount, "_located", to_the_targets_directory), NO_LINKS, BY_NAME)
 LINKED: dict[Callable[[Log], None], dict[str, Patches]] = {
     as_it_is: {"beside the target": BESIDE_TARGET, "beside the link": Patches(NO_LINKS)},

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -22,7 +22,7 @@ from qps_service.counting.rules import apply_all
 from qps_service.files.kernel import Files, Seen, group_name, user_name
 from qps_service.service import other_runs, own_user
 from qps_service.service.patterns import Patterns
-from tests.promised import Patches, Promise, nothing, promises
+from tests.promised import Patches, Promise, answers, cases, promises
 
 Captured = pytest.CaptureFixture[str]
 Monkey = pytest.MonkeyPatch
@@ -35,13 +35,49 @@ Test = TypeVar("Test", bound=Callable[..., None])
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another user")
 
 
+class Place:
+    """A directory that every user may enter, as pytest's own are not, with a good log."""
+
+    def __init__(self, root: Path, capsys: Captured) -> None:
+        self._root, self._capsys = root, capsys
+        self.log()
+
+    def __truediv__(self, name: str) -> Path:
+        return self._root / name
+
+    def __str__(self) -> str:
+        return str(self._root)
+
+    def log(self, text: bytes = GOOD, mode: int = 0o644, name: str = "access.log") -> Path:
+        path = self / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(text)
+        path.chmod(mode)
+        return path
+
+    def toml(self, text: str, name: str = "some.toml") -> None:
+        (self / name).write_text(text)
+
+    def checked(self, *words: str, status: int = 0) -> list[str]:
+        """All lines of an answer."""
+        assert main(["check", *words]) == status
+        captured = self._capsys.readouterr()
+        assert captured.err == ""
+        return captured.out.splitlines()
+
+    def looked(self, *words: str, status: int = 0) -> list[str]:
+        """Those about the logs."""
+        lines = self.checked(*words, status=status)
+        return lines[4 if lines[3].startswith("  ledger ") else 3 :]
+
+
 @pytest.fixture
-def place(monkeypatch: Monkey) -> Iterator[Path]:
-    """A directory that every user may enter, as pytest's own are not, with a good log; our own user looks."""
+def place(monkeypatch: Monkey, capsys: Captured) -> Iterator[Place]:
+    """Our own user looks."""
     path = Path(tempfile.mkdtemp(prefix="qps-check-"))
     path.chmod(0o755)
     monkeypatch.chdir(path)
-    monkeypatch.setattr(loader, "DEFAULT_FILE", str(path / "default.toml"))
+    monkeypatch.setattr(loader, "DEFAULT_FILE", str(path / "qps-reporter.toml"))
     monkeypatch.setattr(own_user, "SERVICE_USER", "no-such-user")
     monkeypatch.setattr(own_user, "HIDDEN", {})
     monkeypatch.setattr(check, "STATE", str(path / "var"))
@@ -49,13 +85,12 @@ def place(monkeypatch: Monkey) -> Iterator[Path]:
     (path / "proc").mkdir()
     for name in [each for each in os.environ if each.startswith(("QPS_REPORTER_", "STATE_DIRECTORY"))]:
         monkeypatch.delenv(name)
-    make_log(path / "access.log")
-    yield path
+    yield Place(path, capsys)
     shutil.rmtree(path)
 
 
 @pytest.fixture
-def nobody(place: Path, monkeypatch: Monkey) -> None:
+def nobody(place: Place, monkeypatch: Monkey) -> None:
     monkeypatch.setattr(own_user, "SERVICE_USER", OTHER_USER)
 
 
@@ -65,56 +100,36 @@ def as_nobody(test: Test) -> Test:
     return marked
 
 
-def make_log(path: Path, text: bytes = GOOD, mode: int = 0o644) -> Path:
-    path.write_bytes(text)
-    path.chmod(mode)
-    return path
-
-
-def looked(capsys: Captured, *words: str) -> tuple[int, list[str]]:
-    """The exit status, and the lines about the logs."""
-    status = main(["check", *words])
-    captured = capsys.readouterr()
-    assert captured.err == ""
-    lines = captured.out.splitlines()
-    return status, lines[4 if lines[3].startswith("  ledger ") else 3 :]
+CHOSEN_GOOD = (
+    "  chosen       default: 1 of 1 lines fit default",
+    "  first line   parses as GET /a 200, 512 bytes",
+)
 
 
 ME, GROUP = user_name(os.geteuid()), group_name(os.getegid())
 
 
-def test_all_is_well(place: Path, capsys: Captured) -> None:
-    assert main(["check", "access.log", "--interval", "90s", "--state", "state"]) == 0
-    assert capsys.readouterr().out == (
-        "configuration  no file\n"
-        "interval       90s\n"
-        f"state          {place}/state\n"
-        f"log            access: {place}/access.log\n"
-        "  format       auto\n"
-        f"  exists       yes: -rw-r--r-- {ME} {GROUP}, 25 bytes\n"
-        f"  readable     yes, by user {ME}\n"
-        "  chosen       default: 1 of 1 lines fit default\n"
-        "  first line   parses as GET /a 200, 512 bytes\n"
-    )
+def test_all_is_well(place: Place) -> None:
+    assert place.checked("access.log", "--interval", "90s", "--state", "state") == [
+        "configuration  no file",
+        "interval       90s",
+        f"state          {place}/state",
+        f"log            access: {place}/access.log",
+        "  format       auto",
+        f"  exists       yes: -rw-r--r-- {ME} {GROUP}, 25 bytes",
+        f"  readable     yes, by user {ME}",
+        *CHOSEN_GOOD,
+    ]
 
 
-def test_the_configuration_of_the_service_is_the_default(place: Path, capsys: Captured) -> None:
-    (place / "default.toml").write_text(f"[log.web]\npath = '{place}/access.log'\n")
-    assert main(["check"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"configuration  {place}/default.toml"
-    assert lines[3] == f"log            web: {place}/access.log"
-
-
-def check_the_files_of_the_configuration(place: Path, capsys: Captured) -> None:
-    """All that were read, in their order."""
+def check_the_files_of_the_configuration(place: Place) -> None:
+    """All that were read, in their order: by default those of the service."""
     main_file = place / "qps-reporter.toml"
     (place / "conf.d").mkdir()
     for path in (main_file, place / "conf.d" / "20.toml"):
         path.write_text("")
     (place / "conf.d" / "10.toml").write_text(f"[log.web]\npath = '{place}/access.log'\n")
-    assert main(["check", "--config", str(main_file)]) == 0
-    assert capsys.readouterr().out.splitlines()[:4] == [
+    assert place.checked()[:4] == [
         f"configuration  {main_file}",
         f"               {place}/conf.d/10.toml",
         f"               {place}/conf.d/20.toml",
@@ -122,14 +137,13 @@ def check_the_files_of_the_configuration(place: Path, capsys: Captured) -> None:
     ]
 
 
-def check_what_a_pattern_matches(place: Path, capsys: Captured) -> None:
+def check_what_a_pattern_matches(place: Place) -> None:
     """Each log, and what is left out and why; days in names are advised against."""
-    os.utime(make_log(place / "access-2.log"), (1 << 32, 1 << 32))
-    os.utime(make_log(place / "access-20261124.log"), (1, 1))
-    os.utime(make_log(place / "access-20261125.log"), (1, 1))
-    make_log(place / "access.log.gz")
-    assert main(["check", f"{place}/acc*.log*"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    os.utime(place.log(name="access-2.log"), (1 << 32, 1 << 32))
+    os.utime(place.log(name="access-20261124.log"), (1, 1))
+    os.utime(place.log(name="access-20261125.log"), (1, 1))
+    place.log(name="access.log.gz")
+    lines = place.checked(f"{place}/acc*.log*")
     old = f"it was last written to before the first line of {place}/access.log"
     assert lines[3:7] == [
         f"pattern        acc: {place}/acc*.log*",
@@ -143,75 +157,48 @@ def check_what_a_pattern_matches(place: Path, capsys: Captured) -> None:
         f"log            ess-2: {place}/access-2.log",
         f"log            ess: {place}/access.log",
     ]
-    assert main(["check", f"{place}/no*.log"]) == 1
-    assert capsys.readouterr().out.splitlines()[3:] == [
+    assert place.looked(f"{place}/no*.log", status=1) == [
         f"pattern        no: {place}/no*.log",
         "  logs         no file matches  <-- problem",
     ]
-    own = place / "own.toml"
-    own.write_text(f'[log.a]\npath = "{place}/access.log"\n[log.later]\npath = "{place}/*ess.log"\n')
-    assert main(["check", "--config", str(own)]) == 0
-    assert "  logs         0, beside 1 with tables of their own" in capsys.readouterr().out.splitlines()
-    assert main(["check", f"{place}/nowhere/*.log"]) == 1
-    assert f"{place}/nowhere: No such file or directory" in capsys.readouterr().out
+    place.toml(f'[log.a]\npath = "{place}/access.log"\n[log.later]\npath = "{place}/*ess.log"\n')
+    assert "  logs         0, beside 1 with tables of their own" in place.checked("--config", "some.toml")
+    nowhere = place.checked(f"{place}/nowhere/*.log", status=1)
+    assert f"{place}/nowhere: No such file or directory" in "\n".join(nowhere)
     (place / "access.log").unlink()
-    assert main(["check", f"{place}/access-2026*.log"]) == 0
-    assert f'path = "{place}/access-%Y%m%d.log"' in capsys.readouterr().out
+    assert f'path = "{place}/access-%Y%m%d.log"' in "\n".join(place.checked(f"{place}/access-2026*.log"))
 
 
-def check_what_dates_stand_for(place: Path, capsys: Captured) -> None:
+def check_what_dates_stand_for(place: Place) -> None:
     """The latest file by its name is looked at."""
     path = f"{place}/%Y%m%d/access.log"
-    assert main(["check", path]) == 1
-    assert capsys.readouterr().out.splitlines()[3:] == [
+    assert place.looked(path, status=1) == [
         f"log            access: {path}",
         "  format       auto",
         f"  dates        no file matches{PROBLEM}",
     ]
     for day in ("20261201", "20261130"):
-        (place / day).mkdir()
-        make_log(place / day / "access.log")
-        make_log(place / day / "access.log.gz")
-    assert main(["check", path]) == 0
-    lines = capsys.readouterr().out.splitlines()[5:]
+        place.log(name=f"{day}/access.log")
+        place.log(name=f"{day}/access.log.gz")
+    lines = place.looked(path)[2:]
     assert lines[0] == f"  dates        2 files; the latest is {place}/20261201/access.log"
     assert lines[-1] == "  first line   parses as GET /a 200, 512 bytes"
-    assert main(["check", f"{place}/nowhere/%Y.log"]) == 1
-    assert f"  dates        {place}/nowhere: No such file or directory{PROBLEM}" in capsys.readouterr().out
+    why = f"{place}/nowhere: No such file or directory{PROBLEM}"
+    assert f"  dates        {why}" in place.looked(f"{place}/nowhere/%Y.log", status=1)
 
 
 PROBLEM = "  <-- problem"
 
 
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        (b"", "none yet"),
-        (b"10.0.0.1\tGET /a\t2", "not finished yet"),
-        (GOOD + b"garbage\n", "parses as GET /a 200, 512 bytes"),
-        (GOOD[:-1] + b"\r\n", "parses as GET /a 200, 512 bytes"),
-        (b"1.2.3.4\tGET /\x1b[2J\t099\t-\n", r"parses as GET /\x1b[2J 099, bytes unknown"),
-        (b"\n" + GOOD, f'is rejected (fields): ""{PROBLEM}'),
-        (b"\x1b]0;x\x07 GET\n", rf'is rejected (fields): "\x1b]0;x\x07 GET"{PROBLEM}'),
-        (b"1\tGET /\t2000\t5\n", rf'is rejected (status): "1\x09GET /\x092000\x095"{PROBLEM}'),
-        (b"a" * 100_000, f'is rejected (too_long): "{"a" * 256}"{PROBLEM}'),
-    ],
-)
-def test_the_first_line(place: Path, capsys: Captured, text: bytes, answer: str) -> None:
-    make_log(place / "access.log", text)
-    status, lines = looked(capsys, "access.log", "--format", "default")
-    assert (status, lines[-1]) == (int(PROBLEM in answer), f"  first line   {answer}")
-
-
-def test_the_first_lines_route_is_the_logs_own(place: Path, capsys: Captured) -> None:
-    make_log(place / "access.log", GOOD.replace(b"/a?q", b"/user/17/b?q"))
-    (place / "some.toml").write_text(
+def test_the_first_lines_route_is_the_logs_own(place: Place) -> None:
+    place.log(GOOD.replace(b"/a?q", b"/user/17/b?q"))
+    place.toml(
         "[log.web]\npath = 'access.log'\ncollapse = ['numeric']\n"
         "[[log.web.route]]\nmatch = '^/user/:id/(.)'\nname = '/user/\\1'\n"
         "[[log.web.route]]\nmatch = 'x'\nname = 'y'\n"
     )
-    status, lines = looked(capsys, "--config", "some.toml")
-    assert (status, lines[2], lines[4]) == (0, "  rule 1       ^/user/:id/(.)", "  rule 2       x")
+    lines = place.looked("--config", "some.toml")
+    assert (lines[2], lines[4]) == ("  rule 1       ^/user/:id/(.)", "  rule 2       x")
     assert lines[-1] == "  first line   parses as GET /user/b 200, 512 bytes"
 
 
@@ -225,57 +212,26 @@ RULES = {  # what is said of them
 }
 
 
-def check_rules(place: Path, capsys: Captured) -> None:
+def check_rules(place: Place) -> None:
     """Each with the time that it takes on a bad route, and with what makes it slow; which is no problem."""
-    make_log(place / "access.log")
     rules = "".join(f"[[log.web.route]]\nmatch = '{match}'\nname = '/x'\n" for match in RULES)
-    (place / "some.toml").write_text(f"[log.web]\npath = 'access.log'\n{rules}")
-    status, lines = looked(capsys, "--config", "some.toml")
+    place.toml(f"[log.web]\npath = 'access.log'\n{rules}")
+    lines = place.looked("--config", "some.toml")
     said = [
         line
         for number, (match, texts) in enumerate(RULES.items(), start=1)
         for line in (f"  rule {number}       {re.escape(match)}", *(f" {{15}}{text}" for text in texts))
     ]
-    assert status == 0
     for line, expected in zip(lines[2 : 2 + len(said)], said, strict=True):
         assert re.fullmatch(expected, line), line
 
 
-def check_a_slow_first_line(place: Path, capsys: Captured) -> None:
-    make_log(place / "access.log", GOOD.replace(b"/a?q", b"/" * 200))
-    (place / "some.toml").write_text(
-        "[log.web]\npath = 'access.log'\n[[log.web.route]]\nmatch = '(.*)/(.*)/(.*)\\.php$'\nname = '/x'\n"
-    )
-    status, lines = looked(capsys, "--config", "some.toml")
-    assert (status, lines[-1]) == (0, "  first line   parses as GET other 200, 512 bytes")
-
-
-test_rules, test_rules_without_a_word_are_caught = promises(
-    Promise(check_rules, None, {"no warning": Patches((check, "polynomial", lambda _: []))}),
-    Promise(
-        check_the_files_of_the_configuration,
-        None,
-        {"the first": Patches((check, "_source", lambda config: [("configuration", config.source, True)]))},
-    ),
-    Promise(
-        check_what_a_pattern_matches,
-        None,
-        [
-            Patches((check, "why_none", lambda *_: "")),
-            Patches((check, "advice_for", nothing)),
-            Patches((Patterns, "named", lambda *_: [])),
-        ],
-    ),
-    Promise(
-        check_what_dates_stand_for,
-        None,
-        [
-            Patches((check, "dated_files", lambda *_: [])),
-            Patches((check, "_why_none_is_dated", lambda *_: "")),
-        ],
-    ),
-    Promise(check_a_slow_first_line, None, {"no limit": Patches((check, "_limited", apply_all))}),
-)
+def check_a_slow_first_line(place: Place) -> None:
+    place.log(GOOD.replace(b"/a?q", b"/" * 200))
+    rule = "[[log.web.route]]\nmatch = '(.*)/(.*)/(.*)\\.php$'\nname = '/x'\n"
+    place.toml(f"[log.web]\npath = 'access.log'\n{rule}")
+    lines = place.looked("--config", "some.toml")
+    assert lines[-1] == "  first line   parses as GET other 200, 512 bytes"
 
 
 MOUNT = (
@@ -288,17 +244,16 @@ def unmount(path: Path) -> None:
     subprocess.run(["umount", "-l", path], check=True)
 
 
-def check_mount(place: Path, capsys: Captured) -> None:
+def check_mount(place: Place) -> None:
     """A log that is a mount of its own, and one that is a link to such a file, are a problem; one in a
     directory that is mounted, or that was mounted onto itself, is none."""
     outside, inside = place / "out\tside", place / "in side"
     for directory in (outside, inside):
-        directory.mkdir()
-        make_log(directory / "access.log")
-    alone = make_log(inside / "a \\040 log")
+        place.log(name=f"{directory.name}/access.log")
+    alone = place.log(name="in side/a \\040 log")
     (place / "link").symlink_to(inside / "second")
     (inside / "second").symlink_to(alone)
-    itself = make_log(inside / "itself")
+    itself = place.log(name="in side/itself")
     with ExitStack() as mounts:
         for source, target in [(outside / "access.log", alone), (itself, itself), (outside, outside)]:
             subprocess.run(["mount", "--bind", source, target], check=True)
@@ -310,101 +265,94 @@ def check_mount(place: Path, capsys: Captured) -> None:
             (outside / "access.log", False),
             (itself, False),
         ]:
-            status, lines = looked(capsys, str(log))
-            assert (status, MOUNT in lines, str(log)) == (int(is_alone), is_alone, str(log))
+            assert (MOUNT in place.looked(str(log), status=int(is_alone))) == is_alone, log
 
 
 def without_links(self: Files, path: str) -> str:
     return path
 
 
-test_a_mount, test_a_mount_that_is_not_seen_is_caught = promises(
-    Promise(
-        check_mount,
-        None,
-        {
-            "never": Patches((Files, "is_mounted_alone", lambda *_: False)),
-            "links": Patches((Files, "resolve", without_links)),
-        },
-    )
-)
-test_a_mount, test_a_mount_that_is_not_seen_is_caught = map(
-    needs_root, (test_a_mount, test_a_mount_that_is_not_seen_is_caught)
-)
-
-
+NO_MOUNT = answers(Files, "is_mounted_alone", False)
+NO_LINKS = Patches((Files, "resolve", without_links))
 COMMON = b'1.2.3.4 - - [now] "GET /a HTTP/1.1" 200 7\n'
-
-
 W3C = b"#Version: 1.0\r\n#Fields: cs-method cs-uri sc-status sc-bytes\r\n"
-CHOSEN = "  chosen       "
-FOUND_OUT = {
-    COMMON: [
-        CHOSEN + "combined: 1 of 1 lines fit combined",
-        "  first line   parses as GET /a 200, 7 bytes",
-    ],
-    GOOD + COMMON * 2 + b"cut off": [
-        CHOSEN + "combined: 2 of 3 lines fit combined, 1 default",
-        "  first line   parses as GET /a 200, 7 bytes",
-    ],
+TAKEN = b"#Fields: cs-method cs-uri sc-status time-taken\nGET /a 200 12\n"
+CHOSEN, FIRST, DURATION = "  chosen       ", "  first line   ", "  duration     "
+PARSES, UNKNOWN = f"{FIRST}parses as GET /a 200, 7 bytes", f"{FIRST}parses as GET /a 200, bytes unknown"
+UNTOLD = f"{DURATION}not measured: nothing tells the unit of "
+# The format, the log, and what is said of its format and lines.
+FOUND_OUT: list[tuple[str, bytes, list[str]]] = [
+    ("default", b"", [f"{FIRST}none yet"]),
+    ("default", b"10.0.0.1\tGET /a\t2", [f"{FIRST}not finished yet"]),
+    ("default", GOOD + b"garbage\n", [f"{FIRST}parses as GET /a 200, 512 bytes"]),
+    ("default", GOOD[:-1] + b"\r\n", [f"{FIRST}parses as GET /a 200, 512 bytes"]),
+    ("default", b"1\tGET /\x1b[2J\t099\t-\n", [rf"{FIRST}parses as GET /\x1b[2J 099, bytes unknown"]),
+    ("default", b"\n" + GOOD, [f'{FIRST}is rejected (fields): ""{PROBLEM}']),
+    ("default", b"\x1b]0;x\x07 GET\n", [rf'{FIRST}is rejected (fields): "\x1b]0;x\x07 GET"{PROBLEM}']),
+    (
+        "default",
+        b"1\tGET /\t2000\t5\n",
+        [rf'{FIRST}is rejected (status): "1\x09GET /\x092000\x095"{PROBLEM}'],
+    ),
+    ("default", b"a" * 100_000, [f'{FIRST}is rejected (too_long): "{"a" * 256}"{PROBLEM}']),
+    ("auto", COMMON, [f"{CHOSEN}combined: 1 of 1 lines fit combined", PARSES]),
+    ("auto", GOOD + COMMON * 2 + b"cut", [f"{CHOSEN}combined: 2 of 3 lines fit combined, 1 default", PARSES]),
     # What it has now counts, and not what it began with.
-    GOOD * 3000 + COMMON * 1600: [
-        CHOSEN + "combined: 100 of 100 lines fit combined",
-        "  first line   parses as GET /a 200, 7 bytes",
-    ],
-    b"?\n": [f"{CHOSEN}none: none of 1 lines fits a format that has a name{PROBLEM}"],
-    b"\x1f\x8b\n": [f"{CHOSEN}none: it is compressed with gzip{PROBLEM}"],
-    b"": ["  first line   none yet"],
-    W3C + b"GET /a?q 200 7\r\n": [
-        CHOSEN + "w3c: 3 of 3 lines fit w3c",
-        "  first line   parses as GET /a 200, 7 bytes",
-    ],
-    b"#Software: Microsoft IIS 10.0\n#Fields: cs-method cs-uri sc-status time-taken\nGET /a 200 12\n": [
-        CHOSEN + "w3c: 3 of 3 lines fit w3c",
-        "  first line   parses as GET /a 200, bytes unknown",
-        "  duration     12ms, by time-taken in ms",
-    ],
-    b"#Fields: cs-method cs-uri sc-status time-taken\nGET /a 200 12\n": [
-        CHOSEN + "w3c: 2 of 2 lines fit w3c",
-        "  first line   parses as GET /a 200, bytes unknown",
-        "  duration     not measured: nothing tells the unit of time-taken: no #Software that is known, and "
-        "no fields of CloudFront",
-    ],
-    b'{"path":"/a","status":200,"bytes":7,"took":12}\n': [
-        CHOSEN + "json: 1 of 1 lines fit json",
-        "  first line   parses as - /a 200, 7 bytes",
-        "  duration     not measured: nothing tells the unit of took; if it is ms, write "
-        'format = "json duration=ms:took" (or s, us, ns)',
-    ],
-    W3C + b"GET /a OK 7\n": [
-        CHOSEN + "w3c: 2 of 2 lines fit w3c; 1 fit none",
-        f'  first line   is rejected (status): "GET /a OK 7"{PROBLEM}',
-    ],
-    W3C + b"GET /a 20": [
-        CHOSEN + "w3c: 2 of 2 lines fit w3c",
-        "  first line   none yet, but directives",
-    ],
-}
+    ("auto", GOOD * 3000 + COMMON * 1600, [f"{CHOSEN}combined: 100 of 100 lines fit combined", PARSES]),
+    ("auto", b"?\n", [f"{CHOSEN}none: none of 1 lines fits a format that has a name{PROBLEM}"]),
+    ("auto", b"\x1f\x8b\n", [f"{CHOSEN}none: it is compressed with gzip{PROBLEM}"]),
+    ("auto", b"", [f"{FIRST}none yet"]),
+    ("auto", W3C + b"GET /a?q 200 7\r\n", [f"{CHOSEN}w3c: 3 of 3 lines fit w3c", PARSES]),
+    (
+        "auto",
+        b"#Software: Microsoft IIS 10.0\n" + TAKEN,
+        [f"{CHOSEN}w3c: 3 of 3 lines fit w3c", UNKNOWN, f"{DURATION}12ms, by time-taken in ms"],
+    ),
+    (
+        "auto",
+        TAKEN,
+        [
+            f"{CHOSEN}w3c: 2 of 2 lines fit w3c",
+            UNKNOWN,
+            f"{UNTOLD}time-taken: no #Software that is known, and no fields of CloudFront",
+        ],
+    ),
+    (
+        "auto",
+        b'{"path":"/a","status":200,"bytes":7,"took":12}\n',
+        [
+            f"{CHOSEN}json: 1 of 1 lines fit json",
+            f"{FIRST}parses as - /a 200, 7 bytes",
+            f'{UNTOLD}took; if it is ms, write format = "json duration=ms:took" (or s, us, ns)',
+        ],
+    ),
+    (
+        "auto",
+        W3C + b"GET /a OK 7\n",
+        [
+            f"{CHOSEN}w3c: 2 of 2 lines fit w3c; 1 fit none",
+            f'{FIRST}is rejected (status): "GET /a OK 7"{PROBLEM}',
+        ],
+    ),
+    ("auto", W3C + b"GET /a 20", [f"{CHOSEN}w3c: 2 of 2 lines fit w3c", f"{FIRST}none yet, but directives"]),
+]
 
 
-@pytest.mark.parametrize("text", FOUND_OUT)
-def test_a_format_that_is_found_out(place: Path, capsys: Captured, text: bytes) -> None:
-    make_log(place / "access.log", text)
-    status, lines = looked(capsys, "access.log", "--format", "auto")
-    assert (status, lines[4:]) == (int(PROBLEM in "".join(lines)), FOUND_OUT[text])
+@pytest.mark.parametrize(("name", "text", "said"), FOUND_OUT)
+def test_what_is_found_out_of_lines(place: Place, name: str, text: bytes, said: list[str]) -> None:
+    place.log(text)
+    assert place.looked("access.log", "--format", name, status=int(PROBLEM in "".join(said)))[4:] == said
 
 
-def test_a_pasted_format_is_shown_on_one_line(place: Path, capsys: Captured) -> None:
-    make_log(place / "access.log", b"/a 200\n")
-    status, lines = looked(capsys, "access.log", "--format", "log_format x\n  '$uri '\n  '$status';\n")
-    assert status == 0
+def test_a_pasted_format_is_shown_on_one_line(place: Place) -> None:
+    place.log(b"/a 200\n")
+    lines = place.looked("access.log", "--format", "log_format x\n  '$uri '\n  '$status';\n")
     assert lines[1] == "  format       log_format x '$uri ' '$status';"
 
 
-def test_a_list_of_formats(place: Path, capsys: Captured) -> None:
-    make_log(place / "access.log", COMMON * 3 + b'{"uri":"/b","status":404}\n?\n')
-    status, lines = looked(capsys, "access.log", "--format", "common", "--format", "json")
-    assert status == 0
+def test_a_list_of_formats(place: Place) -> None:
+    place.log(COMMON * 3 + b'{"uri":"/b","status":404}\n?\n')
+    lines = place.looked("access.log", "--format", "common", "--format", "json")
     assert lines[1:3] == ["  format       common", "  or           json"]
     assert lines[5:] == [
         "  lines        3 of 5 are read by common",
@@ -413,48 +361,44 @@ def test_a_list_of_formats(place: Path, capsys: Captured) -> None:
     ]
 
 
-def test_a_log_that_is_missing(place: Path, capsys: Captured) -> None:
-    (place / "access.log").unlink()
-    status, lines = looked(capsys, "access.log")
-    assert lines[:2] == [f"log            access: {place}/access.log", "  format       auto"]
-    assert (status, lines[2:]) == (1, [f"  exists       no: No such file or directory{PROBLEM}"])
-
-
 def _bind(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
 
 
-@pytest.mark.parametrize(("make", "letter"), [(os.mkdir, "d"), (_bind, "s")])
-def test_a_log_that_is_no_file(
-    place: Path, capsys: Captured, make: Callable[[str], None], letter: str
-) -> None:
+NO_FILE = "yes, but it is not a regular file "
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda _: None, "no: No such file or directory"),
+        (os.mkdir, f"{NO_FILE}(drwxr-xr-x)"),
+        (_bind, f"{NO_FILE}(srwxr-xr-x)"),
+    ],
+)
+def test_a_log_that_is_missing_or_no_file(place: Place, make: Callable[[str], object], said: str) -> None:
     (place / "access.log").unlink()
+    before = os.umask(0o022)
     make("access.log")
-    (place / "access.log").chmod(0o755)
-    status, lines = looked(capsys, "access.log")
-    assert status == 1
-    assert lines[2].startswith(f"  exists       yes, but it is not a regular file ({letter}rwxr-xr-x)")
-    assert lines[2].endswith(PROBLEM)
+    os.umask(before)
+    lines = place.looked("access.log", status=1)
+    assert lines[:2] == [f"log            access: {place}/access.log", "  format       auto"]
+    assert re.fullmatch(f"  exists       {re.escape(said)}.*{PROBLEM}", lines[2])
     assert len(lines) == 3
 
 
-def check_a_pipe(place: Path, capsys: Captured) -> None:
+def check_a_pipe(place: Place) -> None:
     """It is named, and neither read nor opened: its writer would end with us, or what it wrote with it."""
     (place / "access.log").unlink()
     os.mkfifo("access.log", 0o640)
-    assert looked(capsys, "access.log") == (
-        0,
-        [
-            f"log            access: {place}/access.log",
-            "  format       auto",
-            f"  exists       yes, a pipe: prw-r----- {ME} {GROUP}",
-            f"  readable     yes, by user {ME}",
-        ],
-    )
+    assert place.looked("access.log")[2:] == [
+        f"  exists       yes, a pipe: prw-r----- {ME} {GROUP}",
+        f"  readable     yes, by user {ME}",
+    ]
 
 
-def check_what_was_given(place: Path, capsys: Captured) -> None:
+def check_what_was_given(place: Place) -> None:
     """Of a pipe without a name nothing is read; a terminal is named, since somebody has to type."""
     reading, writing = os.pipe()
     os.write(writing, GOOD)
@@ -462,80 +406,52 @@ def check_what_was_given(place: Path, capsys: Captured) -> None:
     given = {reading: "a pipe: the run ends with it", os.open("access.log", os.O_RDONLY): "a file, which is "}
     given[terminal] = "a terminal: reads what is typed there, up to Ctrl-D"
     for number, said in given.items():
-        status, lines = looked(capsys, f"/dev/fd/{number}")
-        assert status == 0
-        assert lines[2].startswith(f"  exists       yes, {said}")
+        assert place.looked(f"/dev/fd/{number}")[2].startswith(f"  exists       yes, {said}")
     assert os.read(reading, 1024) == GOOD
     for number in (*given, writing, leader):
         os.close(number)
 
 
 NO_PIPES = {"no pipes": Patches((Seen, "is_pipe", False))}
-NOTHING_GIVEN = {"nothing given": Patches((check, "inherited", lambda path: None))}
-test_pipes, test_pipes_twin = promises(
-    Promise(check_a_pipe, None, NO_PIPES), Promise(check_what_was_given, None, NOTHING_GIVEN)
-)
+NOTHING_GIVEN = {"nothing given": answers(check, "inherited")}
 
 
-def test_one_bad_log_of_several_is_a_problem(place: Path, capsys: Captured) -> None:
-    make_log(place / "good.log")
-    (place / "two.toml").write_text("[log.bad]\npath = 'bad.log'\n[log.good]\npath = 'good.log'\n")
-    status, lines = looked(capsys, "--config", "two.toml")
-    assert status == 1
+def test_one_bad_log_of_several_is_a_problem(place: Place) -> None:
+    place.toml("[log.bad]\npath = 'bad.log'\n[log.good]\npath = 'access.log'\n")
+    lines = place.looked("--config", "some.toml", status=1)
     assert "rows           48000 of all logs, of which each has 12000 for itself, and up to 24000" in lines
     assert [line.endswith(PROBLEM) for line in lines] == [False, False, False, True] + [False] * 6
 
 
-def test_a_path_that_is_no_text(place: Path, capsys: Captured) -> None:
-    make_log(place / os.fsdecode(b"\xff\x1b.log"))
-    status, lines = looked(capsys, os.fsdecode(b"\xff\x1b.log"))
-    assert status == 0
-    assert lines[0].endswith(r"/\xff\x1b.log")
+def test_a_path_that_is_no_text(place: Place) -> None:
+    path = place.log(name=os.fsdecode(b"\xff\x1b.log"))
+    assert place.looked(str(path))[0].endswith(r"/\xff\x1b.log")
 
 
-def test_a_bad_configuration_is_1_and_a_bad_command_line_2(place: Path, capsys: Captured) -> None:
-    (place / "bad.toml").write_text("interval = 0\n")
+def test_a_bad_configuration_is_1_and_a_bad_command_line_2(place: Place, capsys: Captured) -> None:
+    place.toml("interval = 0\n", "bad.toml")
     assert main(["check", "--config", "bad.toml"]) == 1
-    assert capsys.readouterr() == (
-        "",
-        "qps-reporter: bad.toml: interval: expected from 100ms to 1d, got 0\n",
-    )
+    assert capsys.readouterr() == ("", "qps-reporter: bad.toml: interval: expected from 100ms to 1d, got 0\n")
     assert main(["check"]) == 2
-    said = f"qps-reporter: nothing to follow: name a LOG, or write {place}/default.toml\n"
+    said = f"qps-reporter: nothing to follow: name a LOG, or write {place}/qps-reporter.toml\n"
     assert capsys.readouterr() == ("", said)
 
 
 # --- as the service's user
-def check_unreadable(place: Path, capsys: Captured, nobody: None) -> None:
-    """What root can read and the service's user can't is a problem."""
-    make_log(place / "access.log", mode=0o600)
-    status, lines = looked(capsys, "access.log")
-    refused = f"no: Permission denied for user {OTHER_USER}; its mode is -rw------- root root{PROBLEM}"
-    assert (status, lines[3:]) == (1, [f"  readable     {refused}"])
 
 
-ROOTS_OWN = {"root's own rights": Patches((check, "as_user", lambda _, look: look()))}
-test_promise, test_twin = map(needs_root, promises(Promise(check_unreadable, None, ROOTS_OWN)))
-
-
-@as_nobody
-def test_root_looks_with_the_rights_of_the_services_user(place: Path, capsys: Captured) -> None:
-    make_log(place / "access.log")
-    status, lines = looked(capsys, "access.log")
-    assert (status, lines[3]) == (0, f"  readable     yes, by user {OTHER_USER}")
+def check_rights(place: Place, nobody: None, case: tuple[int, int, list[str]]) -> None:
+    """What root can read, or enter, and the service's user can't is a problem: modes of directory and log."""
+    directory, log, said = case
+    place.log(name="logs/access.log", mode=log)
+    (place / "logs").chmod(directory)
+    lines = place.looked("logs/access.log", status=int(PROBLEM in said[-1]))
+    assert lines[-len(said) :] == said
     assert os.geteuid() == 0
 
 
-@as_nobody
-def test_a_directory_that_the_services_user_may_not_enter(place: Path, capsys: Captured) -> None:
-    (place / "logs").mkdir()
-    make_log(place / "logs" / "access.log")
-    (place / "logs").chmod(0o700)
-    status, lines = looked(capsys, "logs/access.log")
-    denied = f"  exists       no: Permission denied for user {OTHER_USER}{PROBLEM}"
-    assert (status, lines[2:]) == (1, [denied])
-
-
+REFUSED = f"no: Permission denied for user {OTHER_USER}"
+ROOTS_OWN = {"root's own rights": Patches((check, "as_user", lambda _, look: look()))}
 OUTPUTS = {
     "prometheus": ('listen = "[::1]:9310"', "listens on [::1]:9310, or on the socket that systemd passes"),
     "ganglia": ('host = "metrics.example"', "UDP to metrics.example:8649"),
@@ -548,106 +464,69 @@ CHANNELS = {"ganglia": ('gmond_conf = "gmond.conf"', "to the udp_send_channels o
 
 
 @pytest.mark.parametrize("outputs", [OUTPUTS, CHANNELS], ids=["all", "gmond's channels"])
-def test_it_says_where_each_output_leads(
-    place: Path, capsys: Captured, outputs: dict[str, tuple[str, str]]
-) -> None:
-    (place / "file.toml").write_text(
-        "".join(f"[output.{name}]\n{each[0]}\n" for name, each in outputs.items())
-    )
+def test_it_says_where_each_output_leads(place: Place, outputs: dict[str, tuple[str, str]]) -> None:
+    place.toml("".join(f"[output.{name}]\n{each[0]}\n" for name, each in outputs.items()))
     (place / "collector").mkdir()
-    assert main(["check", "access.log", "--config", "file.toml"]) == 0
-    lines = capsys.readouterr().out.splitlines()[3:]
+    lines = place.looked("access.log", "--config", "some.toml")
     leading = [f"output         {name}: {where.format(place=place)}" for name, (_, where) in outputs.items()]
     assert lines[: len(outputs)] == leading
     assert lines[len(outputs)].startswith("log ")
 
 
-def a_place_that_holds_no_file_is_a_problem(
-    place: Path, capsys: Captured, lay: Callable[[Path], object], mode: str
-) -> None:
+def a_place_that_holds_no_file_is_a_problem(place: Place, case: tuple[Callable[[Path], object], str]) -> None:
     """Though the service would count all the same."""
-    (place / "file.toml").write_text('[output.json]\npath = "reports"\n')
+    lay, mode = case
+    place.toml('[output.json]\npath = "reports"\n')
     lay(place / "reports")
-    assert main(["check", "access.log", "--config", "file.toml"]) == 1
     said = f"output         json: {place}/reports: it is not a regular file ({mode}){PROBLEM}"
-    assert said in capsys.readouterr().out.splitlines()
+    assert said in place.looked("access.log", "--config", "some.toml", status=1)
 
 
-def a_state_directory_of_another_user_is_a_problem(place: Path, capsys: Captured) -> None:
+def a_state_directory_of_another_user_is_a_problem(place: Place) -> None:
     """The service's user would not keep a ledger there."""
     (place / "state").mkdir()
     os.chown(place / "state", 4711, -1)
-    assert main(["check", "access.log", "--state", "state"]) == 1
     said = f"state          {place}/state: it belongs to 4711, expected root{PROBLEM}"
-    assert said in capsys.readouterr().out.splitlines()
-
-
-test_no_file, test_no_file_twin = promises(
-    *(
-        Promise(
-            a_place_that_holds_no_file_is_a_problem,
-            None,
-            {"as what it is": Patches((check, "_output", lambda output, user: [("output", "json", True)]))},
-            lay=lay,
-            mode=mode,
-        )
-        for lay, mode in (
-            (os.mkfifo, "prw-r--r--"),
-            (Path.mkdir, "drwxr-xr-x"),
-            (lambda path: path.symlink_to("x"), "lrwxrwxrwx"),
-        )
-    )
-)
-test_foreign_state, test_foreign_state_twin = map(
-    needs_root,
-    promises(
-        Promise(
-            a_state_directory_of_another_user_is_a_problem,
-            None,
-            {"any": Patches((check, "objection_to", lambda path: None))},
-        )
-    ),
-)
-
-
-def test_an_output_that_is_a_file_already_is_well(place: Path) -> None:
-    (place / "file.toml").write_text('[output.json]\npath = "reports"\n')
-    (place / "reports").touch()
-    assert main(["check", "access.log", "--config", "file.toml"]) == 0
+    assert said in place.checked("access.log", "--state", "state", status=1)
 
 
 @as_nobody
-def test_an_output_that_the_sandbox_hides_is_told(place: Path, capsys: Captured, monkeypatch: Monkey) -> None:
+def test_what_the_units_sandbox_hides_is_told(place: Place, monkeypatch: Monkey) -> None:
+    """Of each output and each log."""
+    place.log(name="hidden/access.log")
     for name in ("hidden", "other", "var"):
-        (place / name).mkdir()
+        (place / name).mkdir(exist_ok=True)
         (place / name).chmod(0o777)
-    (place / "file.toml").write_text(
-        '[output.json]\npath = "hidden/a"\n[output.textfile]\npath = "other/b.prom"\n'
-    )
+    outputs = '[output.json]\npath = "hidden/a"\n[output.textfile]\npath = "other/b.prom"\n'
+    place.toml(f'{outputs}[log.a]\npath = "hidden/access.log"\n[log.b]\npath = "access.log"\n')
     monkeypatch.setattr(own_user, "HIDDEN", {f"{place}/hidden": "ProtectHome="})
-    assert main(["check", "access.log", "--config", "file.toml"]) == 0
     hidden = "hidden is hidden from the service by ProtectHome= of its unit, unless a drop-in says otherwise"
     protected = "the service can write below its state directory alone, by ProtectSystem= of its unit, unless"
-    assert capsys.readouterr().out.splitlines()[4:8] == [
+    lines = [
+        each for each in place.checked("--config", "some.toml") if each[:6] in ("output", "  sand", "log   ")
+    ]
+    assert lines == [
         f"output         json: {place}/hidden/a",
         f"  sandbox      {place}/{hidden}",
         f"output         textfile: {place}/other/b.prom",
         f"  sandbox      {protected} a drop-in has ReadWritePaths= or LogsDirectory=",
+        f"log            a: {place}/hidden/access.log",
+        f"  sandbox      {place}/{hidden}",
+        f"log            b: {place}/access.log",
     ]
 
 
-def the_ledger_is_named(place: Path, capsys: Captured, monkeypatch: Monkey, source: str, state: str) -> None:
+def the_ledger_is_named(place: Place, monkeypatch: Monkey, source: str, state: str) -> None:
     """That of the unit, or of the instance whose configuration it is; what is given wins."""
     monkeypatch.setattr(check, "DEFAULT_FILE", str(place / "etc" / "qps-reporter.toml"))
     (place / "etc").mkdir()
-    (place / source).write_text(f"[log.a]\npath = '{place}/access.log'\n")
+    place.toml(f"[log.a]\npath = '{place}/access.log'\n", source)
     for made in (False, True):
         if made:
             (place / state).mkdir(parents=True)
             (place / state / "ledger.db").write_bytes(b"x" * 17)
         given = ["--state", str(place / state)] if state == "given" else []
-        assert main(["check", "--config", str(place / source), *given]) == 0
-        lines = capsys.readouterr().out.splitlines()[2:4]
+        lines = place.checked("--config", str(place / source), *given)[2:4]
         whence = "" if given else ", which systemd gives the service"
         how = "17 bytes" if made else "none yet; the first start makes it"
         assert lines == [
@@ -655,17 +534,15 @@ def the_ledger_is_named(place: Path, capsys: Captured, monkeypatch: Monkey, sour
         ]  # fmt: skip
 
 
-def outputs_files_are_tried(
-    place: Path, capsys: Captured, text: str, lay: Callable[[Path], object], problem: str | None
-) -> None:
+def outputs_files_are_tried(place: Place, case: tuple[str, Callable[[Path], object], str | None]) -> None:
     """As the service's user, whose rights root has not."""
+    text, lay, problem = case
     (place / "out").mkdir()
     lay(place / "out")
-    name = text.partition(":")[0]
-    path = text.partition(":")[2]
-    (place / "file.toml").write_text(f'[output.{name}]\npath = "{path}"\n')
-    assert main(["check", "access.log", "--config", "file.toml"]) == int(problem is not None)
-    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("output ")]
+    name, _, path = text.partition(":")
+    place.toml(f'[output.{name}]\npath = "{path}"\n')
+    lines = place.checked("access.log", "--config", "some.toml", status=int(problem is not None))
+    [line] = [line for line in lines if line.startswith("output ")]
     said = f": {problem.format(place=place)}{PROBLEM}" if problem else ""
     assert line == f"output         {name}: {place}/{path}{said}"
 
@@ -688,10 +565,9 @@ TRIED: tuple[tuple[str, Callable[[Path], object], str | None], ...] = (
 )
 
 
-def others_are_told(
-    place: Path, capsys: Captured, runs: tuple[tuple[str, str], ...], told: list[str]
-) -> None:
+def others_are_told(place: Place, case: tuple[tuple[tuple[str, str], ...], list[str]]) -> None:
     """Processes of `run` that have the log open, but for the service itself."""
+    runs, told = case
     for number, (command, group) in enumerate(runs, start=7):
         process = place / "proc" / str(number)
         (process / "fd").mkdir(parents=True)
@@ -699,9 +575,8 @@ def others_are_told(
         (process / "cgroup").write_text(f"0::/{group}\n")
         (process / "fd" / "3").symlink_to(place / ("other.log" if "other" in command else "access.log"))
     (place / "proc" / "self").mkdir()
-    status, lines = looked(capsys, "access.log")
     said = "  followed     warning: by {}, too: the journal has the reports of both"
-    assert (status, lines[6:]) == (0, [said.format(each) for each in told])
+    assert place.looked("access.log")[6:] == [said.format(each) for each in told]
 
 
 UNIT, HAND = "system.slice/qps-reporter.service", "user.slice/session-1.scope"
@@ -713,23 +588,70 @@ RUNS: tuple[tuple[tuple[tuple[str, str], ...], list[str]], ...] = (
     (((RUN, UNIT), (RUN, "a.slice/qps-reporter@shop.service")), ["qps-reporter@shop.service"]),
     ((("python3 -m qps_service run x", HAND),), ["PID 7 (qps_service run x)"]),
     (((RUN, UNIT), ("tail -F access.log", HAND), ("qps-reporter check", HAND)), []),
-    (((RUN, UNIT), (f"{RUN} other.log", HAND)), []),
 )
+OTHERS: tuple[Any, list[str]] = (((RUN, UNIT), (f"{RUN} other.log", HAND)), [])
 
 
+THE_UNITS = {"the unit's": answers(check, "_state_of_the_unit")}
+NOT_TRIED = {"not tried": Patches((check, "_objection_to_write", lambda path, anew: None))}
+ALONE = {"alone": answers(check, "runs_on", [])}
+ANYBODY = Patches(
+    (other_runs, "_has_open", lambda pid, log: True), (other_runs, "_NAMES", ("tail", "qps-reporter"))
+)
+AS_IT_IS = {"as what it is": Patches((check, "_output", lambda output, user: [("output", "json", True)]))}
+test_promise, test_twin = promises(
+    {
+        check_rules: {"no warning": answers(check, "polynomial", [])},
+        check_the_files_of_the_configuration: {
+            "the first": Patches((check, "_source", lambda config: [("configuration", config.source, True)]))
+        },
+        check_what_a_pattern_matches: [
+            answers(check, "why_none", ""),
+            answers(check, "advice_for"),
+            answers(Patterns, "named", []),
+        ],
+        check_what_dates_stand_for: [
+            answers(check, "dated_files", []),
+            answers(check, "_why_none_is_dated", ""),
+        ],
+        check_a_slow_first_line: {"no limit": Patches((check, "_limited", apply_all))},
+        check_a_pipe: NO_PIPES,
+        check_what_was_given: NOTHING_GIVEN,
+    },
+    *cases(
+        a_place_that_holds_no_file_is_a_problem,
+        (
+            (os.mkfifo, "prw-r--r--"),
+            (Path.mkdir, "drwxr-xr-x"),
+            (lambda path: path.symlink_to("x"), "lrwxrwxrwx"),
+        ),
+        lambda _: AS_IT_IS,
+    ),
+)
+test_as_root, test_as_root_twin = map(
+    needs_root,
+    promises(
+        {
+            check_mount: {"never": NO_MOUNT, "links": NO_LINKS},
+            a_state_directory_of_another_user_is_a_problem: {"any": answers(check, "objection_to")},
+        },
+        *cases(
+            check_rights,
+            (
+                (0o755, 0o600, [f"  readable     {REFUSED}; its mode is -rw------- root root{PROBLEM}"]),
+                (0o700, 0o644, [f"  exists       {REFUSED}{PROBLEM}"]),
+                (0o755, 0o644, [f"  readable     yes, by user {OTHER_USER}", *CHOSEN_GOOD]),
+            ),
+            lambda _: ROOTS_OWN,
+        ),
+    ),
+)
 test_tried, test_tried_twin = map(
     as_nobody,
     promises(
         *(
             Promise(
-                the_ledger_is_named,
-                None,
-                {"the unit's": Patches((check, "_state_of_the_unit", lambda source: None))}
-                if state != "given"
-                else {},
-                label=state,
-                source=source,
-                state=state,
+                the_ledger_is_named, None, {} if state == "given" else THE_UNITS, source=source, state=state
             )
             for source, state in (
                 ("etc/qps-reporter.toml", "var"),
@@ -738,66 +660,20 @@ test_tried, test_tried_twin = map(
                 ("etc/shop.toml", "given"),
             )
         ),
-        *(
-            Promise(
-                outputs_files_are_tried,
-                None,
-                {"not tried": Patches((check, "_objection_to_write", lambda path, anew: None))}
-                if problem
-                else {},
-                label=str(number),
-                text=text,
-                lay=lay,
-                problem=problem,
-            )
-            for number, (text, lay, problem) in enumerate(TRIED)
-        ),
-        *(
-            Promise(
-                others_are_told,
-                None,
-                {"alone": Patches((check, "runs_on", lambda path: []))}
-                if told
-                else {
-                    "all": Patches(
-                        (other_runs, "_has_open", lambda pid, log: True),
-                        (other_runs, "_NAMES", ("tail", "qps-reporter")),
-                    )
-                }
-                if "other" in str(runs)
-                else {},
-                label=str(number),
-                runs=runs,
-                told=told,
-            )
-            for number, (runs, told) in enumerate(RUNS)
-        ),
+        *cases(outputs_files_are_tried, TRIED, lambda case: NOT_TRIED if case[2] else {}),
+        *cases(others_are_told, RUNS, lambda case: ALONE if case[1] else {}),
+        Promise(others_are_told, None, {"all": ANYBODY}, case=OTHERS),
     ),
 )
 
 
 @as_nobody
-@pytest.mark.parametrize("hidden", [True, False])
-def test_root_is_told_what_the_units_sandbox_hides(
-    place: Path, capsys: Captured, monkeypatch: Monkey, hidden: bool
-) -> None:
-    hiding = str(place) if hidden else f"{place}-other"
-    monkeypatch.setattr(own_user, "HIDDEN", {hiding: "ProtectHome="})
-    status, lines = looked(capsys, "access.log")
-    told = [line for line in lines if "sandbox" in line]
-    assert status == 0
-    assert told == [line for line in told if f"{place} is hidden from the service by ProtectHome=" in line]
-    assert len(told) == hidden
-
-
-@as_nobody
 @pytest.mark.parametrize("mode", [0o600, 0o644])
-def test_a_configuration_that_the_services_user_cannot_read(place: Path, capsys: Captured, mode: int) -> None:
-    make_log(place / "some.toml", b"[log.a]\npath = 'access.log'\n", mode)
-    status = main(["check", "--config", "some.toml"])
-    first, *_ = capsys.readouterr().out.splitlines()
+def test_a_configuration_that_the_services_user_cannot_read(place: Place, mode: int) -> None:
+    place.log(b"[log.a]\npath = 'access.log'\n", mode, "some.toml")
+    first, *_ = place.checked("--config", "some.toml", status=int(mode == 0o600))
     problem = f": Permission denied for user {OTHER_USER}{PROBLEM}" if mode == 0o600 else ""
-    assert (status, first) == (int(mode == 0o600), f"configuration  some.toml{problem}")
+    assert first == f"configuration  some.toml{problem}"
 
 
 @pytest.mark.parametrize("directory", ["/home", "/root", "/run/user", "/tmp", "/var/tmp"])
@@ -810,8 +686,8 @@ def test_the_unit_hides_what_check_says(directory: str) -> None:
     ("text", "status"),
     [("[log.a]\npath = 'missing.log'\n", 0), ("[log.a]\npath = 'missing.log'\nformat = '$'\n", 1), ("", 0)],
 )
-def test_config_only_does_not_look_at_logs(place: Path, capsys: Captured, text: str, status: int) -> None:
-    (place / "some.toml").write_text(text)
+def test_config_only_does_not_look_at_logs(place: Place, capsys: Captured, text: str, status: int) -> None:
+    place.toml(text)
     assert main(["check", "--config", "some.toml", "--config-only"]) == status
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -820,37 +696,30 @@ def test_config_only_does_not_look_at_logs(place: Path, capsys: Captured, text: 
 
 
 @as_nobody
-def test_the_units_group_counts_and_roots_groups_do_not(
-    place: Path, capsys: Captured, monkeypatch: Monkey
-) -> None:
+def test_the_units_group_counts_and_roots_groups_do_not(place: Place, monkeypatch: Monkey) -> None:
     group = grp.getgrgid(1)  # any that `nobody` is not in
-    make_log(place / "access.log", mode=0o640)
+    place.log(mode=0o640)
     os.chown(place / "access.log", 0, group.gr_gid)
     monkeypatch.setattr(own_user, "LOG_GROUP", group.gr_name)
-    assert looked(capsys, "access.log")[0] == 0
+    place.looked("access.log")
     monkeypatch.setattr(own_user, "LOG_GROUP", "no-such-group")
     ours = os.getgroups()
     os.setgroups([*ours, group.gr_gid])
     try:
-        assert looked(capsys, "access.log")[0] == 1
+        place.looked("access.log", status=1)
     finally:
         os.setgroups(ours)
 
 
 @as_nobody
 @pytest.mark.parametrize("what", ["setgroups", "setgid", "setuid"])
-def test_rights_that_cannot_be_given_up_are_not_used(
-    place: Path, capsys: Captured, monkeypatch: Monkey, what: str
-) -> None:
+def test_rights_that_cannot_be_given_up_are_not_used(place: Place, monkeypatch: Monkey, what: str) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, what, refuse)
-    lines = [
-        f"log            access: {place}/access.log",
-        f"  look         could not be taken as user {OTHER_USER}{PROBLEM}",
-    ]
-    assert looked(capsys, "access.log") == (1, lines)
+    said = f"  look         could not be taken as user {OTHER_USER}{PROBLEM}"
+    assert place.looked("access.log", status=1)[1:] == [said]
 
 
 def test_who_is_not_root_looks_as_himself(monkeypatch: Monkey) -> None:

@@ -15,21 +15,18 @@ import pytest
 from qps_service.cli import main
 from qps_service.commands import history, status
 from qps_service.commands import reading as commands_reading
-from qps_service.commands.reading import reading
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, EXIT_USAGE
 from qps_service.files.kernel import group_name
 from qps_service.ledger import queries
-from qps_service.ledger.queries import past
 from qps_service.looking import state as screen
 from qps_service.looking.table import SORTS
 from qps_service.reporting.selection import Selection
 from qps_service.service.state_directory import StateDirectory
 from qps_service.values.entries import STARTED, STOPPED, Event, Loss
 from qps_service.values.latency import LatencyKey
-from qps_service.values.past import Question
 from tests.durations import told as durations_told
-from tests.ledgers import entry, latencies_of, opened, writing
-from tests.promised import Patches, Promise, promises
+from tests.ledgers import entry, latencies_of, opened
+from tests.promised import Patches, Promise, answers, promises
 
 SECOND = 10**9
 NOON = 1_795_867_200 * SECOND  # 2026-11-28 12:00 UTC
@@ -89,17 +86,12 @@ def check_one_question(place: Path, capsys: Captured) -> None:
     assert sorts == ["p50", "p95", "p99"]
     assert "history begins at 2026-11-28 11:57:45\n" in called(capsys, *compared, "rate")
     assert "history begins" not in called(capsys, *where)
-    long = ledger_with_durations(place / "told")
-    assert "no durations" not in called(capsys, *where[:2], str(long), "--sort", "p95")
-
-
-def ledger_with_durations(place: Path) -> Path:
-    place.mkdir()
-    ledger = opened(place / "ledger.db")
+    (place / "told").mkdir()
+    ledger = opened(place / "told" / "ledger.db")
     told = entry(range(5), started=0, ended=10 * SECOND)._replace(latencies=latencies_of(range(5)))
     ledger.commit([told._replace(at=NOON - 5 * SECOND)], sequence=1)
     ledger.close()
-    return place
+    assert "no durations" not in called(capsys, *where[:2], str(place / "told"), "--sort", "p95")
 
 
 def check_nothing(place: Path, capsys: Captured) -> None:
@@ -140,11 +132,8 @@ def check_one_screen(place: Path, capsys: Captured) -> None:
     told = entry(range(5), started=0, ended=10 * SECOND)._replace(latencies=timed)
     ledger.commit([told._replace(at=NOON - 5 * SECOND)], sequence=1)
     ledger.close()
-    (line,) = (
-        line
-        for line in called(capsys, "status", "--state", str(place)).splitlines()
-        if line.startswith("  slowest")
-    )
+    lines = called(capsys, "status", "--state", str(place)).splitlines()
+    (line,) = (line for line in lines if line.startswith("  slowest"))
     assert line.count("... 1s") == 3
     assert len(line) < 200
 
@@ -184,7 +173,7 @@ def check_screen(place: Path, capsys: Captured) -> None:
     ledger.close()
     text = called(capsys, "status", "--state", str(place))
     assert [line.split()[1] for line in text.splitlines() if line.startswith("log ")] == [
-        *("odd:", "old:", "waits:", "web:"),
+        *("odd:", "old:", "waits:", "web:")
     ]
     assert [line.split()[-1] for line in text.splitlines()[-2:]] == ["first", "later"]
 
@@ -251,60 +240,31 @@ def check_killed_unit(place: Path, capsys: Captured, monkeypatch: pytest.MonkeyP
     assert called(capsys, "status", "--state", str(place)).startswith("counting: ")
 
 
-def check_killed(tmp_path: Path) -> None:
-    """Beside a service, and after it was killed: a write-ahead log without a writer."""
-    with writing(tmp_path / "ledger.db") as service:
-        running = seen(tmp_path)
-        service.kill()
-    assert {each.name for each in tmp_path.iterdir()} == {"ledger.db", "ledger.db-wal", "ledger.db-shm"}
-    assert running == seen(tmp_path) == 1000
-    opened(tmp_path / "ledger.db").close()
-    assert [each.name for each in tmp_path.iterdir()] == ["ledger.db"]
-    assert seen(tmp_path) == 1000
-
-
-def seen(place: Path) -> int:
-    with reading(str(place)) as ledger:
-        question = Question(0, 1 << 62, SECOND)
-        return sum(period.tally.requests for period in past(ledger, question).periods)
-
-
-NEVER_DOWN = Patches((screen, "_is_down", lambda *_: False))
-NEVER_STOPPED = Patches((screen, "_is_stopped", lambda _: False))
+NEVER_DOWN = answers(screen, "_is_down", False)
+NEVER_STOPPED = answers(screen, "_is_stopped", False)
 test_promise, test_twin = promises(
-    Promise(check_killed_unit, None, {"by the ledger alone": NEVER_DOWN}),
-    Promise(
-        check_one_question,
-        None,
-        {
+    {
+        check_killed_unit: {"by the ledger alone": NEVER_DOWN},
+        check_one_question: {
             "all routes": Patches((Selection, "is_all", True)),
             "never says why": Patches((history, "NO_DURATIONS", "")),
-            "as if it had been nothing": Patches((history, "begins", lambda *_: None)),
+            "as if it had been nothing": answers(history, "begins"),
             "says it of any order": Patches((history, "QUANTILES", SORTS)),
         },
-    ),
-    Promise(
-        check_nothing,
-        None,
-        {
+        check_nothing: {
             "nothing is fine": Patches((history, "EXIT_PROBLEM", EXIT_OK)),
             "no filter": Patches((Selection, "is_all", True)),
         },
-    ),
-    Promise(check_status, None, {}, how="counting"),
-    Promise(check_status, None, {"for good": Patches((screen, "LATE", 10**15))}, how="hangs"),
-    Promise(check_status, None, {"never stopped": NEVER_STOPPED}, how="stopped"),
-    Promise(check_one_screen, None, {"whole": Patches((screen, "clip", lambda route, _: route))}),
-    Promise(
-        check_screen,
-        None,
-        {
+        check_one_screen: {"whole": Patches((screen, "clip", lambda route, _: route))},
+        check_screen: {
             "all that ever was": Patches((queries, "LEFT", 10**15)),
             "what reports alone": Patches((queries, "LEFT", SECOND)),
         },
-    ),
-    Promise(check_refused, None, {"says no more": Patches((commands_reading, "who_may", lambda *_: ""))}),
-    Promise(check_holder, None, {"nobody": Patches((status, "holder_of", lambda _: 0))}),
-    Promise(check_unit, None, {"as told": Patches((screen, "visible", str))}),
-    Promise(check_killed, None, {}),
+        check_refused: {"says no more": answers(commands_reading, "who_may", "")},
+        check_holder: {"nobody": answers(status, "holder_of", 0)},
+        check_unit: {"as told": Patches((screen, "visible", str))},
+    },
+    Promise(check_status, None, {}, how="counting"),
+    Promise(check_status, None, {"for good": Patches((screen, "LATE", 10**15))}, how="hangs"),
+    Promise(check_status, None, {"never stopped": NEVER_STOPPED}, how="stopped"),
 )

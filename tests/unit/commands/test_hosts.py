@@ -10,7 +10,7 @@ from qps_service.cli import main
 from qps_service.commands import check, hosts
 from qps_service.counting.routes import Routes
 from qps_service.formats import combined
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, answers, promises
 
 Captured = pytest.CaptureFixture[str]
 
@@ -81,23 +81,19 @@ def check_kept(tmp_path: Path, capsys: Captured) -> None:
     assert found["fields"][0] == {"name": "host", "role": "host", "value": "shop1.example:443"}
 
 
-NONE = Patches((combined, "_host_before", lambda before: None))
+NONE = answers(combined, "_host_before")
 test_promise, test_twin = promises(
-    Promise(
-        check_said,
-        None,
-        {
+    {
+        check_said: {
             "none is found": Patches((hosts, "_hosts_in", lambda *_: Counter())),
             "one is several": Patches((hosts, "Routes", lambda **_: _AsTheyStand())),
             "all of them": Patches((hosts, "SHOWN", 100)),
         },
-    ),
-    Promise(
-        check_a_rule_that_fits_no_route,
-        None,
-        {"by its looks": Patches((check, "wants_slash_first", lambda rule: rule.pattern.startswith(b"^/")))},
-    ),
-    Promise(check_kept, None, {"none is found": NONE}),
+        check_a_rule_that_fits_no_route: {
+            "by its looks": Patches((check, "wants_slash_first", lambda rule: rule.pattern.startswith(b"^/")))
+        },
+        check_kept: {"none is found": NONE},
+    }
 )
 
 

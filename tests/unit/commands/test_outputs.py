@@ -18,7 +18,7 @@ from qps_service.reporting import documents
 from qps_service.reporting.text import text_lines
 from qps_service.service import own_user
 from qps_service.values.counts import Counts, Key
-from tests.promised import Patches, Promise, promises, twin
+from tests.promised import Patches, Promise, promises, sets, twin
 from tests.unit.daemons import LINE, Service
 from tests.unit.handed_over import HOSTILE, report
 
@@ -113,18 +113,15 @@ def check_runs_forms(renderer: Any) -> None:
 
 wide = Patches((documents, "FORMULA", ("\0",)))
 test_promise, test_twin = promises(
-    Promise(check_check, None, [Patches((check, "as_json", lambda _: '{"well": true, "answers": []}'))]),
-    Promise(check_explain, None, [Patches((documents, "_cell", str))]),
-    Promise(check_audit, None, [Patches((documents, "_cell", str))]),
+    {
+        check_check: [Patches((check, "as_json", lambda _: '{"well": true, "answers": []}'))],
+        check_explain: [Patches((documents, "_cell", str))],
+        check_audit: [Patches((documents, "_cell", str))],
+    },
     Promise(
         check_csv_of_reports,
         CsvRows,
-        {
-            "heads": twin(
-                CsvRows, "heads", "__call__", first=lambda self: vars(self).update(_has_begun=False)
-            ),
-            "formulas": wide,
-        },
+        {"heads": twin(CsvRows, "heads", "__call__", first=sets(_has_begun=False)), "formulas": wide},
     ),
     Promise(check_runs_forms, _renderer, {"text": lambda arguments: text_lines}),
 )

@@ -17,7 +17,7 @@ from qps_service.looking.view import View
 from qps_service.outputs.base import OutputClosed
 from qps_service.service.process import SignalWaker, SystemClock
 from qps_service.values.reports import Overview
-from tests.promised import Patches, Promise, nothing, promises
+from tests.promised import Patches, Promise, answers, nothing, promises
 
 pytest.importorskip("curses")
 TOUCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGIO, signal.SIGTSTP)
@@ -129,8 +129,10 @@ def raising(fault: Exception) -> Callable[..., Any]:
 
 
 test_promise, test_twin = promises(
+    {
+        check_twice: {"the first one alone": Patches((terminal, "_ENDS", ()))},
+        check_ignored: {"whoever started it": answers(signal, "getsignal")},
+        check_paste: {"all at once": Patches((terminal, "KEYS_AT_ONCE", 1 << 30))},
+    },
     Promise(check_full, top.Printer, [TriesAgain], caught=(OSError,)),
-    Promise(check_twice, None, {"the first one alone": Patches((terminal, "_ENDS", ()))}),
-    Promise(check_ignored, None, {"whoever started it": Patches((signal, "getsignal", nothing))}),
-    Promise(check_paste, None, {"all at once": Patches((terminal, "KEYS_AT_ONCE", 1 << 30))}),
 )

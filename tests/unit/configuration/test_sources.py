@@ -10,7 +10,7 @@ from qps_service.configuration import loader, sources, toml_file
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.toml_file import TomlFile, quoted
 from qps_service.errors import ConfigError
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, answers, cases, promises
 
 LOG = '[log.{0}]\npath = "/var/log/{0}.log"\n'
 A, B = LOG.format("a"), LOG.format("b")
@@ -124,8 +124,9 @@ TWICE: tuple[tuple[dict[str, str], list[str]], ...] = (
 )
 
 
-def check_twice(files: Mapping[str, str], expected: list[str], tmp_path: Path) -> None:
+def check_twice(tmp_path: Path, case: tuple[Mapping[str, str], list[str]]) -> None:
     """Both places are named, and all that is wrong at once."""
+    files, expected = case
     assert [each.partition(" (at")[0] for each in problems(tmp_path, {"qps-reporter.toml": "", **files})] == [
         each.partition(" (at")[0] for each in expected
     ]
@@ -170,8 +171,9 @@ HINTS = (
 )
 
 
-def check_hint(line: str, hint: str | None, tmp_path: Path) -> None:
+def check_hint(tmp_path: Path, case: tuple[str, str | None]) -> None:
     """What is wrong has its line, and the hint is TOML that says what was meant."""
+    line, hint = case
     (problem,) = problems(tmp_path, {"qps-reporter.toml": f"# first\n{line}\n"})
     _, _, said = problem.partition("; ")
     assert said == (hint or ""), problem
@@ -195,12 +197,7 @@ WAS = '[log.{}]\npath = "/{}"\nwas = "{}"\n'
 def test_a_former_name(tmp_path: Path) -> None:
     (log,) = load(lay(tmp_path, {"qps-reporter.toml": WAS.format("new", "x", "old")}), {}).logs
     assert log.was == "old"
-    wrong = (
-        WAS.format("a", "x", "b")
-        + WAS.format("b", "y", "b")
-        + WAS.format("c", "z", "d")
-        + WAS.format("e", "u", "d")
-    )
+    wrong = "".join(WAS.format(*each.split()) for each in ("a x b", "b y b", "c z d", "e u d"))
     now = "expected a name that no log has now, got 'b'"
     more = "expected a name that one log had, got 'd' more than once"
     assert problems(tmp_path, {"qps-reporter.toml": wrong}) == [
@@ -213,27 +210,19 @@ read_all = sources.fragments_of
 FIRST = Patches((loader, "file_of", lambda _, source, __: source))
 OUT_OF_ORDER = Patches((sources, "fragments_of", lambda path: read_all(path)[::-1]))
 EVERY_FILE = Patches((sources, "directory_of", lambda path: f"{os.path.dirname(path)}/conf.d"))
-LAST_WINS = {"the last one wins": Patches((sources, "_owner", lambda *_: None))}
+LAST_WINS = {"the last one wins": answers(sources, "_owner")}
 BESIDE = Patches((loader._Loader, "_log_tables", lambda *_: [*loader.BUILT_IN.items()]))
 AT_THE_END = {"its end": Patches((toml_file, "_whole", lambda _, most: most))}
-NO_HINT = {"none": Patches((toml_file, "_hint", lambda _: None))}
+NO_HINT = {"none": answers(toml_file, "_hint")}
 
 test_promise, test_twin = promises(
-    Promise(check_order, None, {"another one": OUT_OF_ORDER}),
-    Promise(check_a_file_of_another_name_stands_alone, None, {"every file": EVERY_FILE}),
-    Promise(check_the_built_in_log, None, {"beside others": BESIDE}),
-    *(
-        Promise(
-            check_twice,
-            None,
-            {**(LAST_WINS if number < 5 else {}), **(AT_THE_END if number == 1 else {})},
-            caught=(TypeError,),
-            files=files,
-            expected=expected,
-            label=str(number),
-        )
-        for number, (files, expected) in enumerate(TWICE)
-    ),
-    Promise(check_a_problem_names_its_file, None, {"the first": FIRST}),
-    *(Promise(check_hint, None, NO_HINT if hint else {}, line=line, hint=hint) for line, hint in HINTS),
+    {
+        check_order: {"another one": OUT_OF_ORDER},
+        check_a_file_of_another_name_stands_alone: {"every file": EVERY_FILE},
+        check_the_built_in_log: {"beside others": BESIDE},
+        check_a_problem_names_its_file: {"the first": FIRST},
+    },
+    *cases(check_twice, TWICE, lambda case: LAST_WINS if " is set in " in case[1][0] else {}, (TypeError,)),
+    Promise(check_twice, None, AT_THE_END, case=TWICE[1]),
+    *cases(check_hint, HINTS, lambda case: NO_HINT if case[1] else {}),
 )

@@ -36,29 +36,11 @@ EXPONENTIAL = {  # and what is repeated to show it
     r"^((?:a|aa)\b)?(?:a|aa)+$": b"aa",
 }
 NOT_EXPONENTIAL = (
-    *(
-        r"^/(?:\w++/?)++$",
-        r"^(/[^/]+)+$",
-        r"(?:[a-z]+-?)+",
-        r"^(?:\d{4}-?)+$",
-        r"(a|b)*c",
-        r"(?i)(?:[a-z]+Q?)*",
-    ),
-    *(
-        r"^(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/?)+$",
-        r"^(?:(?!x).)*$",
-        r"(?:/\w*)*$",
-        r"(.*)/(.*)/(.*)\.php$",
-    ),
-    *(
-        r"^/user/[^/]++/(?P<what>\w++)",
-        r"(?>a+)+b",
-        r"(?:a+b)+c",
-        r"^(?:\w+-?)+\w",
-        r"(?<=/)\w+$",
-        r"^(?:a{3}|b)+$",
-    ),
-    *(r"()*$", r"", r"^(?:/(?:[a-z]+|\d+))+$", r"(\w)\1+!"),
+    *(r"^/(?:\w++/?)++$", r"^(/[^/]+)+$", r"(?:[a-z]+-?)+", r"^(?:\d{4}-?)+$", r"(a|b)*c"),
+    *(r"(?i)(?:[a-z]+Q?)*", r"^(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/?)+$", r"^(?:(?!x).)*$"),
+    *(r"(?:/\w*)*$", r"(.*)/(.*)/(.*)\.php$", r"^/user/[^/]++/(?P<what>\w++)", r"(?>a+)+b", r"(?:a+b)+c"),
+    *(r"^(?:\w+-?)+\w", r"(?<=/)\w+$", r"^(?:a{3}|b)+$", r"()*$", r"", r"^(?:/(?:[a-z]+|\d+))+$"),
+    r"(\w)\1+!",
 )
 
 
@@ -161,12 +143,7 @@ test_promise, test_twin = promises(
     Promise(
         check_exponential,
         None,
-        {
-            "suspects": SUSPECTS_ONLY,
-            "none": NOTHING_IS_LONG,
-            "linked once": LINKED_ONCE,
-            "case": IN_ANY_CASE,
-        },
+        {"suspects": SUSPECTS_ONLY, "none": NOTHING_IS_LONG, "linked once": LINKED_ONCE, "case": IN_ANY_CASE},
     ),
     Promise(
         check_polynomial,

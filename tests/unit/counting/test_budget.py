@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.counting.budget import Budget, Share
-from tests.promised import Promise, promises
+from tests.promised import Promise, nothing, promises, twin
 
 PLACES = 1000
 
@@ -50,14 +50,13 @@ def check_shares(make: type[Budget], steps: Sequence[tuple[int, int]]) -> None:
     assert all(share.held >= PLACES // 8 for share in shares)
 
 
-class FirstCome(Budget):  # all is for whoever comes first
-    def room(self, held: int) -> int:
-        return max(0, self._places - sum(share.held for share in self._shares))
-
-
-class EachAlone(Budget):  # no log is told of the others
-    def room(self, held: int) -> int:
-        return max(0, self._places - held)
+FirstCome = twin(
+    *(Budget, "all is for whoever comes first", "room"),
+    instead=lambda self, held: max(0, self._places - sum(share.held for share in self._shares)),
+)
+EachAlone = twin(
+    *(Budget, "no log is told of the others", "room"), instead=lambda self, held: max(0, self._places - held)
+)
 
 
 def check_what_a_ledger_brings(make: type[Budget]) -> None:
@@ -84,10 +83,7 @@ class GivesBack(Budget):  # what is beyond the bound counts for nothing
         self._free = max(self._free, 0)
 
 
-class NeverLets(Budget):  # what a log held is gone with it
-    def leave(self, share: Share) -> None:
-        pass
-
+NeverLets = twin(Budget, "what a log held is gone with it", "leave", instead=nothing)
 
 test_promise, test_twin = promises(
     Promise(check_shares, Budget, [FirstCome, EachAlone]),

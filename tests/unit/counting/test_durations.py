@@ -147,11 +147,7 @@ test_promise, test_twin = promises(
         None,
         {"as if all were": Patches((durations.Durations, "_known", lambda self, key: ()))},
     ),
-    Promise(
-        check_default_buckets,
-        None,
-        {"without 2.5": Patches((durations, "COARSE", NO_QUARTERS))},
-    ),
+    Promise(check_default_buckets, None, {"without 2.5": Patches((durations, "COARSE", NO_QUARTERS))}),
     Promise(check_all_bins, None, [Doubled("counting.budget:MAX_BINS")]),
     Promise(check_memory, None, [Patches((durations, "Bins", dict))]),
 )

@@ -42,10 +42,9 @@ class FirstCome(Methods):  # the first ones have places, whoever they are
         return super().of(method)
 
 
-class Unbounded(Methods):
-    def of(self, method: bytes) -> bytes:
-        return self._names.setdefault(method, method)
-
+Unbounded = twin(
+    Methods, "Unbounded", "of", instead=lambda self, method: self._names.setdefault(method, method)
+)
 
 test_promise, test_twin = promises(
     Promise(check_a_long_name_has_no_place, None, [Doubled("counting.methods:INVENTED_LENGTH")]),

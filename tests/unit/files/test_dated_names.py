@@ -14,15 +14,8 @@ from tests.promised import Patches, Promise, promises
 HOURS = range(0, 3 * 365 * 24 * 3600, 7 * 3600 + 59 * 60 + 7)  # of three years, seconds
 START = 1_769_904_000  # 2026-02-01 00:00:00 UTC
 ORDERED = (
-    "access.%Y-%m-%d-%H%M%S.log",
-    "access_log.%Y%m%d%H%M%S",
-    "%d%b%Y_%H.%M.%S",
-    "%B-%d-%Y-%I-%p-%M-%S",
-    "a-%Y.%j.%T",
-    "log.%s",
-    "%y%m%d%H%M%S.%a",
-    "%C%y-%-m-%-d_%-H:%M:%S",
-    "%F_%R:%S%z",
+    *("access.%Y-%m-%d-%H%M%S.log", "access_log.%Y%m%d%H%M%S", "%d%b%Y_%H.%M.%S", "%B-%d-%Y-%I-%p-%M-%S"),
+    *("a-%Y.%j.%T", "log.%s", "%y%m%d%H%M%S.%a", "%C%y-%-m-%-d_%-H:%M:%S", "%F_%R:%S%z"),
 )
 
 

@@ -57,13 +57,9 @@ FAR = 10_413_792_000 * SECOND  # the year 2300
 def check_times_fit_into_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
     """File systems know years beyond SQLite's nanoseconds. Only the machine's clock sets st_ctime."""
     for when in (FAR, -FAR):
-
-        class Status:
-            st_mtime_ns = st_ctime_ns = when
-            st_dev = st_ino = st_size = st_mode = st_uid = st_gid = 1
-
+        status = os.stat_result((1,) * 10, {"st_mtime_ns": when, "st_ctime_ns": when})
         with monkeypatch.context() as patch:
-            patch.setattr(os, "stat", lambda path, status=Status: status)
+            patch.setattr(os, "stat", lambda path, status=status: status)
             seen = Files().stat("access.log")
         assert abs(seen.modified) < LIMIT
         assert seen.modified == seen.changed
@@ -86,17 +82,21 @@ def check_signs_of_life(tmp_path: Path) -> None:
     assert (counted, len(signs) - counted) >= (32, 3 * 32)
 
 
-def by_the_last_write(self: Files, descriptor: int) -> int:
-    return max(0, time.time_ns() - os.fstat(descriptor).st_mtime_ns)
-
-
 test_promise, test_twin = promises(
     Promise(check_birth, None, {"no mask": Patches((kernel, "_STATX_BTIME", 0x1000))}),
     Promise(
         check_times_fit_into_the_ledger, None, {"any time": Patches((kernel, "_within", lambda time: time))}
     ),
     Promise(check_signs_of_life, None, {"silent": Patches((kernel, "LARGE", 512 * 1024))}),
-    Promise(check_age, None, {"written": Patches((Files, "age", by_the_last_write))}),
+    Promise(
+        check_age,
+        None,
+        {
+            "written": Patches(
+                (Files, "age", lambda self, number: time.time_ns() - os.fstat(number).st_mtime_ns)
+            )
+        },
+    ),
 )
 
 

@@ -18,7 +18,6 @@ from qps_service.files.recognition import (
     KnownPart,
     digest_of,
     known_part,
-    line_start,
     proves,
     tail_of,
 )
@@ -87,6 +86,8 @@ def proven_by_differences(part: Any) -> None:
 
 ANYWHERE = re.compile(recognition._TIME.pattern.replace(rb'(?:^|[\s\["(,:>])', rb""), re.MULTILINE)
 NEVER = re.compile(rb"(?!)")
+ONE_WILL_DO: dict[str, Any] = {"one will do": lambda text, **_: bool(set(text.split(b"\n")))}
+TIME_ANYWHERE: dict[str, Any] = {"anywhere": Patches((recognition, "_TIME", ANYWHERE))}
 
 test_proof, test_twin_of_proof = promises(
     *(
@@ -95,24 +96,11 @@ test_proof, test_twin_of_proof = promises(
     ),
     Promise(proven_by_two_times, proves, {"lax": lambda text, **_: proves(text)}),
     *(
-        Promise(
-            never_proven,
-            proves,
-            {"any": lambda text, **_: True, "one will do": lambda text, **_: bool(set(text.split(b"\n")))},
-            line=line,
-            label=name,
-        )
-        for name, line in WITHOUT_TIME.items()
-    ),
-    *(
-        Promise(
-            never_proven,
-            proves,
-            [Patches((recognition, "_TIME", ANYWHERE))],
-            line=WITHOUT_TIME[name],
-            label=name,
-        )
-        for name in ("url_date", "url_ncsa", "query_date")
+        Promise(never_proven, proves, ONE_WILL_DO | twins, line=WITHOUT_TIME[name], label=name)
+        for name, twins in {
+            **{name: {} for name in WITHOUT_TIME},
+            **dict.fromkeys(("url_date", "url_ncsa", "query_date"), TIME_ANYWHERE),
+        }.items()
     ),
     Promise(proven_by_differences, proves, [Patches((recognition, "DIFFERENT_LINES", DIFFERENT_LINES - 1))]),
 )
@@ -174,14 +162,6 @@ def nothing_is_read_twice(part: KnowPart, copy: list[tuple[int, int]], more: int
 def with_nothing_in_doubt(*arguments: Any, **keywords: Any) -> KnownPart | None:
     known = known_part(*arguments, **keywords)
     return known and KnownPart(known.until)
-
-
-def up_to_the_parting(read: Read, size: int, *, agreed: int, **_: Any) -> KnownPart:
-    return KnownPart(line_start(read, agreed))
-
-
-def all_of_it(read: Read, size: int, **_: Any) -> KnownPart:
-    return KnownPart(size)
 
 
 def at_the_byte(read: Read, size: int, **keywords: Any) -> KnownPart | None:
@@ -278,11 +258,7 @@ def as_if_one_was_known(read: Read, size: int, **keywords: Any) -> KnownPart | N
 test_copies, test_twin_of_copies = promises(
     Promise(lines_over_any_blocks, recognition._lines, [all_kept, ends_by_what_is_kept]),
     Promise(little_is_read_where_no_line_is_known, known_part, [as_if_one_was_known]),
-    Promise(
-        nothing_is_read_twice,
-        known_part,
-        [with_nothing_in_doubt, up_to_the_parting, all_of_it, at_the_byte],
-    ),
+    Promise(nothing_is_read_twice, known_part, [with_nothing_in_doubt, at_the_byte]),
     Promise(
         tails_over_any_blocks,
         tail_of,

@@ -115,11 +115,6 @@ test_promise, test_twin = promises(
     Promise(check_data, None, [Patches((Files, "data_from", lambda self, descriptor, offset: offset))]),
     Promise(check_what_is_appended_meanwhile, None, [Patches((Files, "data_from", asks_for_the_size_later))]),
     Promise(
-        check_lines,
-        None,
-        {
-            "reads all": Patches((Files, "data_from", tells_nothing)),
-        },
-        caught=(EndlessError,),
+        check_lines, None, {"reads all": Patches((Files, "data_from", tells_nothing))}, caught=(EndlessError,)
     ),
 )

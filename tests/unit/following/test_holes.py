@@ -2,7 +2,6 @@
 it was written; and costs next to nothing."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,7 +21,7 @@ from qps_service.values.counts import Scanned
 from qps_service.values.positions import Identity, Position
 from tests.promised import Patches, Promise, promises
 from tests.unit.conftest import SCANNERS, MakeScanner
-from tests.unit.files.test_sources import TIB, Counting, EndlessError
+from tests.unit.files.test_sources import TIB, Counting, EndlessError, tells_nothing
 
 MAX_LINE = 3000
 BLOCK = 8 * 1024  # bytes, in place of the real one: holes of some pages are passed over
@@ -186,46 +185,24 @@ def check_cost(tmp_path: Path) -> None:
     reader.source.close()
 
 
-def tells_nothing(self: Files, descriptor: int, offset: int) -> int:
-    if offset > 1 << 24:
-        raise EndlessError
-    return offset
-
-
 def asks_anywhere(self: Generation) -> None:
     self.offset = self.source.data_from(self.offset)
-
-
-def goes_one_too_far(self: Files, descriptor: int, offset: int) -> int:
-    return offset + 1 if (real := DATA_FROM(self, descriptor, offset)) == offset else real + 1
-
-
-DATA_FROM = Files.data_from
 
 
 TWINS = {
     "no marks": Patches((generation_module, "marks_over_nuls", lambda marks, end: marks)),
     "before some NULs": Patches((Generation, "_pass_over_hole", asks_anywhere)),
-    "into the data": Patches((Files, "data_from", goes_one_too_far)),
     "as they stand": Patches((whole, "without_holes", lambda lines: lines)),
     "never": Patches((generation_module, "NULS", b"never")),
 }
 
 
-def rows() -> Iterator[Promise]:
-    for name, make in SCANNERS.items():
-        first = name == "py"
-        yield Promise(check_layouts, None, TWINS if first else {}, (Exception,), name, make=make)
-
-
 test_promise, test_twin = promises(
-    *rows(),
+    *(
+        Promise(check_layouts, None, TWINS if name == "py" else {}, (Exception,), name, make=make)
+        for name, make in SCANNERS.items()
+    ),
     Promise(
-        check_cost,
-        None,
-        {
-            "reads all": Patches((Files, "data_from", tells_nothing)),
-        },
-        caught=(EndlessError,),
+        check_cost, None, {"reads all": Patches((Files, "data_from", tells_nothing))}, caught=(EndlessError,)
     ),
 )

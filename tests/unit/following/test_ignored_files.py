@@ -6,7 +6,7 @@ from qps_service.files.kernel import Seen
 from qps_service.following.ignored_files import IGNORED_LIMIT, IgnoredFiles
 from qps_service.values.positions import Identity, IgnoredFile
 from tests.limits import Doubled
-from tests.promised import Promise, promises
+from tests.promised import Promise, promises, twin
 
 SIZE, MODIFIED, CHANGED = 500, 1_000, 2_000
 
@@ -94,18 +94,17 @@ def told_when_it_changed(make: Any) -> None:
     assert not files.is_unchanged(seen(1, 5, changed=CHANGED + 1))
 
 
-class ByDevice(IgnoredFiles):
-    """Knows no other number of a device."""
-
-    def recall(self, identity: Identity, seen: Seen) -> bool:
-        return self.has(identity)
-
-
-class ByInode(IgnoredFiles):
-    """Takes the same inode number for the same file."""
-
-    def recall(self, identity: Identity, seen: Seen) -> bool:
-        return identity.inode in self._by_inode
+ByDevice = twin(IgnoredFiles, "ByDevice", "recall", instead=lambda self, identity, _: self.has(identity))
+ByInode = twin(
+    IgnoredFiles, "ByInode", "recall", instead=lambda self, identity, _: identity.inode in self._by_inode
+)
+KeepsTexts = twin(
+    IgnoredFiles, "KeepsTexts", "_drop", instead=lambda self, ignored: self._files.pop(ignored[:2], None)
+)
+KeepsRenumbered = twin(
+    IgnoredFiles, "KeepsRenumbered", "add", instead=lambda self, ignored: self._put(ignored)
+)
+AlwaysNews = twin(IgnoredFiles, "AlwaysNews", "take", instead=IgnoredFiles.all)
 
 
 class ByTheLatest(IgnoredFiles):
@@ -114,25 +113,6 @@ class ByTheLatest(IgnoredFiles):
     def recall(self, identity: Identity, seen: Seen) -> bool:
         known = self._by_inode.get(identity.inode)
         return known is not None and known.version == identity.version
-
-
-class KeepsAll(IgnoredFiles):
-    """Forgets no text and no inode's number."""
-
-    def _drop(self, ignored: IgnoredFile) -> None:
-        self._files.pop(ignored[:2], None)
-
-
-class KeepsRenumbered(IgnoredFiles):
-    """Has a file once for each number of its device."""
-
-    def add(self, ignored: IgnoredFile) -> None:
-        self._put(ignored)
-
-
-class AlwaysNews(IgnoredFiles):
-    def take(self) -> tuple[IgnoredFile, ...] | None:
-        return self.all()
 
 
 test_known_again, test_twin = promises(
@@ -145,8 +125,8 @@ test_known_again, test_twin = promises(
         )
         for version in (7, None)
     ),
-    Promise(known_by_its_text, IgnoredFiles, [KeepsAll]),
-    Promise(forgotten_when_too_many, IgnoredFiles, [KeepsAll]),
+    Promise(known_by_its_text, IgnoredFiles, [KeepsTexts]),
+    Promise(forgotten_when_too_many, IgnoredFiles, [KeepsTexts]),
     Promise(bounded, IgnoredFiles, [Doubled("following.ignored_files:IGNORED_LIMIT")]),
     Promise(told_when_it_changed, IgnoredFiles, [AlwaysNews]),
 )

@@ -7,7 +7,7 @@ from qps_service.files.kernel import Files
 from qps_service.files.rotated_names import stands_for
 from qps_service.following import log_places
 from qps_service.following.log_places import LogPlaces, _Others
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises, twin
 
 
 class CountedFiles(Files):
@@ -79,43 +79,21 @@ def check_each_is_looked_up_once(part: Any) -> None:
     assert len({id(each._taken) for each in found}) == 1
 
 
-class LooksUpEach(LogPlaces):
-    """For each log anew."""
-
-    def others(self, path: str, logs: frozenset[str]) -> Any:
-        return super().others(path, frozenset([*logs, ""]))
-
-
-class LooksUpOnce(LogPlaces):
-    """Never again."""
-
-    def others(self, path: str, logs: frozenset[str]) -> Any:
-        return super().others(path, self._logs or logs)
-
-
-class EndsOnly(LogPlaces):
-    """Forgets names."""
-
-    def _places_of(self, path: str) -> set[str]:
-        return {self._resolved(path)}
-
-
-class NamesOnly(LogPlaces):
-    """Forgets where links end."""
-
-    def _places_of(self, path: str) -> set[str]:
-        return {path}
-
+LooksUpEach = twin(
+    *(LogPlaces, "looks up each for each log anew", "others"),
+    instead=lambda self, path, logs: LogPlaces.others(self, path, frozenset([*logs, ""])),
+)
+LooksUpOnce = twin(
+    *(LogPlaces, "looks up once, never again", "others"),
+    instead=lambda self, path, logs: LogPlaces.others(self, path, self._logs or logs),
+)
+NamesOnly = twin(LogPlaces, "forgets where links end", "_places_of", instead=lambda self, path: {path})
 
 test_promise, test_twin = promises(
     Promise(
         check_others,
         LogPlaces,
-        [
-            EndsOnly,
-            NamesOnly,
-            Patches((_Others, "__contains__", lambda self, path: path in self._taken)),
-        ],
+        [NamesOnly, Patches((_Others, "__contains__", lambda self, path: path in self._taken))],
     ),
     Promise(
         check_dates,

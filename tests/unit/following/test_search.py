@@ -18,7 +18,7 @@ from qps_service.following.known_files import KnownFiles
 from qps_service.following.search import PLACES, TEXTS, Search
 from qps_service.values.positions import Identity, Position
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, promises, twin
 
 
 def position_of(path: Path, *, offset: int = 5, name: Path | None = None) -> Position:
@@ -142,9 +142,10 @@ def files_beside_cost_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         tracemalloc.stop()
 
 
-class BesideOnly(Search):
-    def _places(self, wanted: Any, directories: Any, *, beside: bool) -> Any:
-        return iter([each.path for each in directories])
+BesideOnly = twin(
+    *(Search, "BesideOnly", "_places"),
+    instead=lambda self, wanted, directories, *, beside: iter([each.path for each in directories]),
+)
 
 
 class FollowsLinks(Search):
@@ -166,11 +167,10 @@ class AnyNumber(Search):
         return super().named_like(paths, "")
 
 
-class NoOther(Search):
-    def named_like(self, paths: Any, log: str) -> Any:
-        return {path: self._files.lstat(path) for path in paths}
-
-
+NoOther = twin(
+    *(Search, "NoOther", "named_like"),
+    instead=lambda self, paths, log: {path: self._files.lstat(path) for path in paths},
+)
 ELSEWHERE = (
     "logs/renamed",
     "logs/@400000006937a1b2c3d4e5f6.s",

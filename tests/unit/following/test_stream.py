@@ -350,13 +350,11 @@ class ClosesFirst(Stream):
             old.text.close()
 
 
-class PollsAlways(Stream):
-    """Even where a poll returns at once, again and again."""
-
-    def fileno(self) -> int | None:
-        return next((each.text.number for each in self._pipes), None)
-
-
+# Even where a poll returns at once, again and again.
+PollsAlways = twin(
+    *(Stream, "PollsAlways", "fileno"),
+    instead=lambda self: next((each.text.number for each in self._pipes), None),
+)
 HasNoLastLine = Patches((Generation, "last_line", lambda self: iter(())))
 NeverEnds = twin(Stream, "NeverEnds", "_end", instead=nothing)
 KeepsNothing = twin(Stream, "KeepsNothing", "release", instead=nothing)

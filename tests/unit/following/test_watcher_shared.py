@@ -21,7 +21,7 @@ from qps_service.following.watcher import HINTS_KEPT, Watcher, Watches
 from qps_service.notices.kinds import Notice
 from tests.following import overflow_queue
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, nothing, promises
+from tests.promised import Patches, Promise, nothing, patched, promises
 
 HISTORIES = 60
 STEPS = 60
@@ -73,18 +73,6 @@ def house(tmp_path: Path) -> Iterator[House]:
 # --- who is told what
 
 
-def check_every_log_is_told_once(house: House) -> None:
-    logs = house.directory("logs")
-    watchers = [house.watcher(logs) for _ in range(3)]
-    log, rotated = os.path.join(logs, "log"), os.path.join(logs, "log.1")
-    Path(log).touch()
-    os.rename(log, rotated)
-    os.unlink(rotated)
-    for watcher in watchers:
-        assert watcher.read() == [Appeared(log), Moved(log, rotated), Gone(rotated)]
-    assert [watcher.read() for watcher in watchers] == [[], [], []]
-
-
 def check_what_others_read_is_shown_to_wait(house: House) -> None:
     """The descriptor is quiet after one of them has read: a loop that polled it would sleep."""
     first, second = house.watcher(house.directory("logs")), house.watcher(house.directory("logs"))
@@ -129,26 +117,6 @@ def check_a_directory_under_two_paths(house: House) -> None:
 
 def _hints_of(path: str) -> list[Hint]:
     return [Appeared(f"{path}/log"), Moved(f"{path}/log", f"{path}/log.1")]
-
-
-def check_a_newcomer_is_not_told_the_past(house: House) -> None:
-    logs = house.directory("logs")
-    first = house.watcher(logs)
-    Path(logs, "log").touch()
-    second = Watcher(house.watches)
-    house.watchers.append(second)
-    assert second.watch({logs}) == [Lost(logs)]
-    assert second.read() == []
-    assert first.read() == [Appeared(f"{logs}/log")]
-
-
-def check_what_is_left_is_not_told(house: House) -> None:
-    here, there = house.directory("here"), house.directory("there")
-    stays, goes = house.watcher(here), house.watcher(here)
-    goes.watch({there})
-    Path(here, "log").touch()
-    assert stays.read() == [Appeared(f"{here}/log")]
-    assert goes.read() == []
 
 
 def check_a_rename_that_comes_apart(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,16 +177,44 @@ def check_hints_are_bounded(house: House) -> None:
     assert watcher.read() == [Lost(), Appeared(str(HINTS_KEPT))]
 
 
-def check_each_is_told_that_its_directory_went(house: House) -> None:
+def check_each_is_told_that_its_directory_went(house: House, held: bool) -> None:
+    """Also where somebody holds a descriptor, which keeps the kernel from telling: by what is there now."""
     logs = house.directory("logs")
     watchers = [house.watcher(logs), house.watcher(logs)]
+    descriptor = os.open(logs, os.O_RDONLY) if held else None
     os.rmdir(logs)
-    assert [Lost() in watcher.read() for watcher in watchers] == [True, True]
+    if not held:
+        assert [Lost() in watcher.read() for watcher in watchers] == [True, True]
+        assert [watcher.watch({logs}) for watcher in watchers] == [[Lost(logs)]] * 2
     house.directory("logs")
     assert [watcher.watch({logs}) for watcher in watchers] == [[Lost(logs)]] * 2
+    for watcher in watchers:
+        watcher.read()
     assert [watcher.watch({logs}) for watcher in watchers] == [[]] * 2
     Path(logs, "log").touch()
     assert [watcher.read() for watcher in watchers] == [[Appeared(f"{logs}/log")]] * 2
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def check_a_renamed_directory_is_no_longer_that_path(house: House) -> None:
+    logs = house.directory("logs")
+    watcher = house.watcher(logs)
+    os.rename(logs, f"{logs}.moved")
+    house.directory("logs")
+    assert Lost() in watcher.read()
+    assert watcher.watch({logs}) == [Lost(logs)]
+    Path(f"{logs}.moved", "log").touch()
+    assert watcher.read() == []
+
+
+def check_writes_are_no_hints(house: House) -> None:
+    log = Path(house.directory("logs"), "log")
+    log.touch()
+    watcher = house.watcher(str(log.parent))
+    log.write_bytes(b"line\n" * 100)
+    os.truncate(log, 0)
+    assert watcher.read() == []
 
 
 # --- what the kernel has
@@ -229,18 +225,6 @@ def check_one_instance_and_a_watch_for_each_directory(house: House) -> None:
     watchers = [house.watcher(here, there) for _ in range(20)]
     assert len({watcher.fileno() for watcher in watchers}) == 1
     assert house.kernel_watches() == 2
-
-
-def check_the_last_one_takes_the_watch_with_it(house: House) -> None:
-    here, there = house.directory("here"), house.directory("there")
-    stays, moves, closes = (house.watcher(here) for _ in range(3))
-    moves.watch({there})
-    closes.close()
-    Path(here, "log").touch()
-    assert stays.read() == [Appeared(f"{here}/log")]
-    assert house.kernel_watches() == 2
-    stays.watch({there})
-    assert house.kernel_watches() == 1
 
 
 def check_the_last_one_gives_the_instance_back(house: House) -> None:
@@ -440,22 +424,12 @@ def _history(chance: random.Random, root: Path) -> "Counter[str]":
 # --- twins
 
 
-def broken(name: str, value: object, *more: tuple[str, object]) -> Patches:
-    """`Watches` with one method, or several, replaced."""
-    return Patches(*((Watches, each, instead) for each, instead in ((name, value), *more)))
+def broken(method: str, *instead: object) -> dict[str, Patches]:
+    """`Watches` with this method replaced by one of these."""
+    return patched(Watches, method, *instead)
 
 
 _REAL_TELL, _REAL_END, _REAL_READ = Watches._tell, Watches.end, Watches.read
-
-
-def tells_the_first(self: Watches, left: object, came: object, **how: bool) -> None:
-    """Only one of a directory's logs."""
-    all_of_them, self._directories = (
-        self._directories,
-        {watch: dict([*told.items()][:1]) for watch, told in self._directories.items()},
-    )
-    _REAL_TELL(self, left, came, **how)  # type: ignore[arg-type]
-    self._directories = all_of_them
 
 
 def tells_everybody(self: Watches, left: object, came: object, **how: bool) -> None:
@@ -535,16 +509,13 @@ def last_path_only(self: Watches, watcher: Watcher, path: str) -> tuple[int, tup
     return begun
 
 
-def tells_newcomers_the_past(self: Watches, watcher: Watcher, path: str) -> tuple[int, tuple[int, int]]:
-    inotify, sort = self._inotify, self._sort
-    del inotify
-    self._sort = nothing  # type: ignore[method-assign]
-    begun = _REAL_BEGIN(self, watcher, path)
-    self._sort = sort  # type: ignore[method-assign]
-    return begun
-
-
 _REAL_BEGIN = Watches.begin
+
+
+def tells_newcomers_the_past(self: Watches, watcher: Watcher, path: str) -> tuple[int, tuple[int, int]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(self, "_sort", nothing)
+        return _REAL_BEGIN(self, watcher, path)
 
 
 def says_each(self: Watches, path: str, error: OSError) -> None:
@@ -575,20 +546,11 @@ def keeps_the_instance(self: Watches, watcher: Watcher) -> None:
     self._watchers.discard(watcher)
 
 
-def put_without_bound(self: Watcher, hint: Hint) -> None:
-    self._hints.append(hint)
-
-
 def drops_silently(self: Watcher, hint: Hint) -> None:
     self._hints = [*self._hints, hint][-module.HINTS_KEPT :]
 
 
 test_promise, test_twin = promises(
-    Promise(
-        check_every_log_is_told_once,
-        None,
-        {"tells the first": broken("_tell", tells_the_first), "tells twice": broken("_tell", tells_twice)},
-    ),
     Promise(
         check_what_others_read_is_shown_to_wait,
         None,
@@ -600,70 +562,52 @@ test_promise, test_twin = promises(
     Promise(
         check_each_is_told_what_its_directories_show,
         None,
-        {
-            "knows no rename": broken("_tell", knows_no_rename),
-            "tells everybody": broken("_tell", tells_everybody),
-            "takes all for new": broken("_tell", takes_all_for_new),
-        },
+        broken("_tell", tells_twice, knows_no_rename, tells_everybody, takes_all_for_new),
     ),
-    Promise(
-        check_a_directory_under_two_paths, None, {"one path": broken("begin", last_path_only)}, (KeyError,)
-    ),
-    Promise(check_a_newcomer_is_not_told_the_past, None, [broken("begin", tells_newcomers_the_past)]),
-    Promise(check_what_is_left_is_not_told, None, {"tells everybody": broken("_tell", tells_everybody)}),
-    Promise(check_a_rename_that_comes_apart, None, [broken("read", gives_up_at_any_read)]),
-    Promise(check_whose_reader_left_is_told, None, [broken("read", waits_for_who_left)]),
-    Promise(check_an_overflow_is_told_to_all, None, [broken("_sort", overflow_for_one)]),
+    Promise(check_a_directory_under_two_paths, None, broken("begin", last_path_only), (KeyError,)),
+    Promise(check_a_rename_that_comes_apart, None, broken("read", gives_up_at_any_read)),
+    Promise(check_whose_reader_left_is_told, None, broken("read", waits_for_who_left)),
+    Promise(check_an_overflow_is_told_to_all, None, broken("_sort", overflow_for_one)),
     Promise(check_hints_are_bounded, None, [Doubled("following.watcher:HINTS_KEPT")]),
     Promise(
         check_who_is_not_looked_at_is_bounded,
         None,
-        {
-            "without bound": Patches((Watcher, "put", put_without_bound)),
-            "silently": Patches((Watcher, "put", drops_silently)),
-        },
+        patched(Watcher, "put", drops_silently),
     ),
     Promise(
-        check_each_is_told_that_its_directory_went, None, [broken("_lose", loses_for_the_first)], (KeyError,)
+        check_each_is_told_that_its_directory_went,
+        None,
+        broken("_lose", loses_for_the_first),
+        (KeyError,),
+        held=False,
     ),
+    Promise(check_each_is_told_that_its_directory_went, None, {}, held=True),
+    Promise(check_a_renamed_directory_is_no_longer_that_path, None, {}),
+    Promise(check_writes_are_no_hints, None, {}),
     Promise(
         check_one_instance_and_a_watch_for_each_directory,
         None,
         {"alone": Patches((module, "Watcher", Alone))},
     ),
-    Promise(
-        check_the_last_one_takes_the_watch_with_it,
-        None,
-        {"ends for all": broken("end", ends_for_all), "never removes": broken("_remove", never_removes)},
-    ),
-    Promise(check_the_last_one_gives_the_instance_back, None, [broken("leave", keeps_the_instance)]),
+    Promise(check_the_last_one_gives_the_instance_back, None, broken("leave", keeps_the_instance)),
     Promise(
         check_no_instance_is_said_once,
         None,
-        {"silent": broken("_refused", nothing), "says each": broken("_refused", says_each)},
+        broken("_refused", nothing, says_each),
         (ValueError,),
     ),
     Promise(
         check_no_watch_is_said_once,
         None,
-        {
-            "silent": broken("_refused", nothing),
-            "says each": broken("_refused", says_each),
-            "forgets": broken("_add", forgets_refusals),
-        },
+        broken("_refused", nothing, says_each) | broken("_add", forgets_refusals),
         (ValueError,),
     ),
     Promise(
         check_every_history,
         None,
-        {
-            "tells the first": broken("_tell", tells_the_first),
-            "tells twice": broken("_tell", tells_twice),
-            "knows no rename": broken("_tell", knows_no_rename),
-            "tells the past": broken("begin", tells_newcomers_the_past),
-            "ends for all": broken("end", ends_for_all),
-            "never removes": broken("_remove", never_removes),
-        },
+        broken("begin", tells_newcomers_the_past)
+        | broken("end", ends_for_all)
+        | broken("_remove", never_removes),
         (KeyError,),
     ),
 )

@@ -33,69 +33,65 @@ COUNTED = {
 }
 
 
-@pytest.mark.parametrize(
-    ("text", "line", "expected"),
-    [
-        (COMBINED, LINE, COUNTED),
-        (COMBINED_IO, LINE + b" 600 2600", COUNTED),
-        (VHOST, b"example.com:443 " + LINE, COUNTED | {"host": b"example.com"}),
-        ('%V "%{HOST}i" "%{Hosts}i" %U %s', b'a "b" "c" /a 200', A_200 | {"host": b"a"}),
-        ('%{x}b "%{HOST}i" %U %s', b'a "b" /a 200', A_200 | {"host": b"b"}),
-        ("%400{Host}i %U %s", b"b /a 200", A_200),
-        # Tomcat's, as it stands in its server.xml.
-        (
-            "%h %l %u %t &quot;%r&quot; %s %b %D %F %I %S",
-            LINE.partition(b' "http')[0] + b" 3 2 http-1 -",
-            COUNTED,
-        ),
-        ('%h %l %u %t "%r" %>s %b', LINE.partition(b' "http')[0], COUNTED),
-        (r"%h %l %u %t \"%r\" %>s %b", LINE.partition(b' "http')[0], COUNTED),
-        ("logformat '%U \"%>s\"' x", b'/a "404"', A_404),
-        ('# ours\nLogFormat "%U \\\n%>s" x\n', b"/a 404", A_404),
-        ("LogFormat %U|%>s bars", b"/a|404", A_404),
-        (
-            SSL,
-            b'[10/Oct/2000:13:55:36 -0700] ::1 TLSv1.3 TLS_AES_128 "GET /apache_pb.gif HTTP/1.0" 200 2326',
-            COUNTED,
-        ),
-        (
-            "%m %U%q %H %s %B",
-            b"GET /a?b=c HTTP/1.1 200 5",
-            {"method": b"GET", "route": b"/a?b=c", "status": b"200", "bytes": b"5"},
-        ),
-        ("%m %U %q %s", b"GET /a ?b 200", A_200 | {"method": b"GET"}),
-        (r"100%%\t%U\t%>s\\x", b"100%\t/a\t404\\x", A_404),
-        (
-            "%400,501{User-agent}i %!200,304,302{Referer}i %404s %U %>s",
-            b"- http://x - /a 500",
-            A_200 | {"status": b"500"},
-        ),
-        (
-            "%{%Y-%m-%d %H:%M:%S}t.%{msec_frac}t %U %>s",
-            b"2026-11-24 14:50:08.123 /a 200",
-            A_200 | {"time": b"2026-11-24 14:50:08"},
-        ),
-        ("%{%d/%b/%Y %T}t %U %>s", b"24/Nov/2026 14:50:08 /a 200", A_200),
-        (
-            "[%{%a %b %d %T %Y}t] %U %>s",
-            b"[Tue Nov 24 14:50:08 2026] /a 200",
-            A_200 | {"time": b"Tue Nov 24 14:50:08 2026"},
-        ),
-        ("%{sec}t %U %>s", b"1795531808 /a 200", A_200 | {"time": b"1795531808"}),
-        ("%{begin:msec}t %U %>s", b"1795531808123 /a 200", A_200 | {"time": b"1795531808123"}),
-        (
-            "%{end}t %U %>s",
-            b"[24/Nov/2026:14:50:08 +0100] /a 200",
-            A_200 | {"time": b"24/Nov/2026:14:50:08 +0100"},
-        ),
-        ("%{ended}t %U %>s", b"ended /a 200", A_200),
-        (
-            "%{X-Id}^ti %{X}^to %^FB %{c}a %{remote}p %{tid}P %{ms}T %U %>s",
-            b"1 2 3 4 5 6 7 /a 200",
-            A_200 | {"duration": b"7", "unit": b"ms"},
-        ),
-    ],
-)
+def at(time: bytes) -> dict[str, bytes]:
+    return A_200 | {"time": time}
+
+
+LINES = [
+    (COMBINED, LINE, COUNTED),
+    (COMBINED_IO, LINE + b" 600 2600", COUNTED),
+    (VHOST, b"example.com:443 " + LINE, COUNTED | {"host": b"example.com"}),
+    ('%V "%{HOST}i" "%{Hosts}i" %U %s', b'a "b" "c" /a 200', A_200 | {"host": b"a"}),
+    ('%{x}b "%{HOST}i" %U %s', b'a "b" /a 200', A_200 | {"host": b"b"}),
+    ("%400{Host}i %U %s", b"b /a 200", A_200),
+    # Tomcat's, as it stands in its server.xml.
+    (
+        "%h %l %u %t &quot;%r&quot; %s %b %D %F %I %S",
+        LINE.partition(b' "http')[0] + b" 3 2 http-1 -",
+        COUNTED,
+    ),
+    ('%h %l %u %t "%r" %>s %b', LINE.partition(b' "http')[0], COUNTED),
+    (r"%h %l %u %t \"%r\" %>s %b", LINE.partition(b' "http')[0], COUNTED),
+    ("logformat '%U \"%>s\"' x", b'/a "404"', A_404),
+    ('# ours\nLogFormat "%U \\\n%>s" x\n', b"/a 404", A_404),
+    ("LogFormat %U|%>s bars", b"/a|404", A_404),
+    (
+        SSL,
+        b'[10/Oct/2000:13:55:36 -0700] ::1 TLSv1.3 TLS_AES_128 "GET /apache_pb.gif HTTP/1.0" 200 2326',
+        COUNTED,
+    ),
+    (
+        "%m %U%q %H %s %B",
+        b"GET /a?b=c HTTP/1.1 200 5",
+        {"method": b"GET", "route": b"/a?b=c", "status": b"200", "bytes": b"5"},
+    ),
+    ("%m %U %q %s", b"GET /a ?b 200", A_200 | {"method": b"GET"}),
+    (r"100%%\t%U\t%>s\\x", b"100%\t/a\t404\\x", A_404),
+    (
+        "%400,501{User-agent}i %!200,304,302{Referer}i %404s %U %>s",
+        b"- http://x - /a 500",
+        A_200 | {"status": b"500"},
+    ),
+    (
+        "%{%Y-%m-%d %H:%M:%S}t.%{msec_frac}t %U %>s",
+        b"2026-11-24 14:50:08.123 /a 200",
+        at(b"2026-11-24 14:50:08"),
+    ),
+    ("%{%d/%b/%Y %T}t %U %>s", b"24/Nov/2026 14:50:08 /a 200", A_200),
+    ("[%{%a %b %d %T %Y}t] %U %>s", b"[Tue Nov 24 14:50:08 2026] /a 200", at(b"Tue Nov 24 14:50:08 2026")),
+    ("%{sec}t %U %>s", b"1795531808 /a 200", at(b"1795531808")),
+    ("%{begin:msec}t %U %>s", b"1795531808123 /a 200", at(b"1795531808123")),
+    ("%{end}t %U %>s", b"[24/Nov/2026:14:50:08 +0100] /a 200", at(b"24/Nov/2026:14:50:08 +0100")),
+    ("%{ended}t %U %>s", b"ended /a 200", A_200),
+    (
+        "%{X-Id}^ti %{X}^to %^FB %{c}a %{remote}p %{tid}P %{ms}T %U %>s",
+        b"1 2 3 4 5 6 7 /a 200",
+        A_200 | {"duration": b"7", "unit": b"ms"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "expected"), LINES)
 def test_a_line_of_a_pasted_format(text: str, line: bytes, expected: dict[str, bytes]) -> None:
     assert make_reader(compile_format(text)).roles(line) == expected
 

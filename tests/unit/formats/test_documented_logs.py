@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from qps_service.cli import main
-from qps_service.scanning.scanner import PURE_VARIABLE
+from qps_service.scanning.built import PURE_VARIABLE
 from tests.promised import Promise, promises
 
 LOGS = Path(__file__).parents[2] / "samples" / "logs"

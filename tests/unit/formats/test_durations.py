@@ -7,8 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.formats.durations import UNITS, nanoseconds_of
-from qps_service.formats.line import make_reader, request_of
-from qps_service.formats.presets import PRESETS, compile_format
+from qps_service.formats.presets import PRESETS
 from qps_service.formats.w3c import rows_of
 from qps_service.values.latency import LONGEST
 
@@ -121,11 +120,6 @@ LINES: list[tuple[str, bytes, int | None]] = [
     ("uwsgi", PRESETS["uwsgi"].example.replace("2 msecs", "2 micros").encode(), 2000),
     ("uwsgi", PRESETS["uwsgi"].example.replace("2 msecs", "2 msecs via sendfile()").encode(), 2 * MS),
 ]
-
-
-@pytest.mark.parametrize(("text", "line", "expected"), LINES)
-def test_what_a_line_says(text: str, line: bytes, expected: int | None) -> None:
-    assert request_of(make_reader(compile_format(text)).roles(line), keep_query=False).duration == expected
 
 
 @pytest.mark.parametrize(

@@ -30,136 +30,57 @@ def said(capsys: Captured, *words: str) -> tuple[int, str]:
     return status, captured.out
 
 
-def test_a_line_that_counts(capsys: Captured) -> None:
-    assert said(capsys, COMMON) == (
-        0,
-        "format combined: 1 of 1 lines fit combined\n"
-        "\n"
+BESIDE = '::1 - - [now] "GET  /a" b HTTP/1.1" 200 +210 "-" "My "quoted" agent"'
+COUNTS = 'counts as GET /a" b 200, bytes unknown, at no time that can be read\n'
+STATUS = "(status): expected three digits, or 0, -1 or - where nothing was answered"
+# By what is asked, all that is said.
+SHOWN: dict[tuple[str, ...], str] = {
+    (COMMON,): (
+        "format combined: 1 of 1 lines fit combined\n\n"
         "  address   -        1.2.3.4\n"
         "  anything  -        - bob\n"
         "  time      time     24/Nov/2026:14:50:08 +0100\n"
         "  request   request  GET /a?b HTTP/1.1\n"
         "  status    status   200\n"
         "  size      bytes    512\n"
-        "counts as GET /a 200, 512 bytes, at 2026-11-24 13:50:08 UTC\n",
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "told"),
-    [
-        (
-            f"{SPELLED} $request_time",
-            f'{COMMON} "-" "x" y" 0.250',
-            "  $request_time     duration  0.250 (s)\n"
-            "counts as GET /a 200, 512 bytes, took 250ms, at 2026-11-24 13:50:08 UTC\n",
-        ),
-        (
-            "%U %>s %T",
-            "/a 200 3",
-            "counts as - /a 200, bytes unknown\n"
-            "not measured: %T has whole seconds, which tell no percentile: write %D or %{ms}T in its place\n",
-        ),
-        (
-            "json",
-            '{"path":"/a","status":101,"request_time":3600}',
-            "counts as - /a 101, bytes unknown\nnot measured: the connection lived on as another protocol\n",
-        ),
-        ("$uri $status $duration_ms", "/a 200 -", "bytes unknown\nnot measured: that is no duration\n"),
-        # What stands behind the agent of a combined line.
+        "counts as GET /a 200, 512 bytes, at 2026-11-24 13:50:08 UTC\n"
+    ),
+    # Rows below the directives that explain them.
+    (
         *(
-            (
-                "combined",
-                f'{COMMON} "-" "x \\"" {behind}',
-                f"nothing tells what {value} behind the agent is; if it took so long, write format = "
-                f"'{SPELLED} {names}'\n",
-            )
-            for behind, value, names in (
-                ("0.012", "0.012", "$request_time"),
-                ("0.012 0.011 .", "0.012", "$request_time $rest"),
-                ('"192.0.2.1, 192.0.2.2" "0.012"', "0.012", '"$skipped_2" "$request_time"'),
-                ('rt=0.012 urt="0.011"', "0.012", "rt=$request_time $rest"),
-                ("82 0.004 [web] 200", "0.004", "$skipped_2 $request_time $rest"),
-                ('17 "web" "http://h" 3ms', "3ms", '$skipped_2 "$skipped_3" "$skipped_4" $duration_ms'),
-            )
+            "/b 404",
+            "#Fields: date time cs-uri sc-status",
+            "2026-11-24 10:00:00 /a?b 200",
+            "2026-11-24 10:00",
         ),
-        *(
-            ("combined", f"{COMMON}{behind}", "counts as GET /a 200, 512 bytes, at 2026-11-24 13:50:08 UTC\n")
-            for behind in ("", ' "-" "x" 311 402', " 0.5", ' 7 "-" "x" 0.5', ' "0.5" "0.5"', ' "-" "x 0.5')
-        ),
-    ],
-)
-def test_how_long_a_request_took_or_why_nobody_knows(
-    capsys: Captured, text: str, line: str, told: str
-) -> None:
-    assert said(capsys, "--format", text, line)[1].endswith(told)
-
-
-def test_rows_below_the_directives_that_explain_them(capsys: Captured) -> None:
-    lines = (
-        "/b 404",
-        "#Fields: date time cs-uri sc-status",
-        "2026-11-24 10:00:00 /a?b 200",
-        "2026-11-24 10:00",
-    )
-    assert said(capsys, *lines, "--format", "w3c") == (
-        1,
-        "\n"
-        "rejected (fields): expected a #Fields line before it, with sc-status and cs-uri-stem\n"
+        *("--format", "w3c"),
+    ): (
+        "\nrejected (fields): expected a #Fields line before it, with sc-status and cs-uri-stem\n"
         f"{NO_OTHER}"
-        "\n"
-        "  #Fields: date time cs-uri sc-status\n"
+        "\n  #Fields: date time cs-uri sc-status\n"
         "a directive, which counts as no request\n"
-        "\n"
-        "  date time  time     2026-11-24T10:00:00\n"
+        "\n  date time  time     2026-11-24T10:00:00\n"
         "  cs-uri     route    /a?b\n"
         "  sc-status  status   200\n"
         "counts as - /a 200, bytes unknown, at 2026-11-24 10:00:00 UTC\n"
-        "\n"
-        "  date time  time     2026-11-24T10:00\n"
+        "\n  date time  time     2026-11-24T10:00\n"
         "rejected (fields): expected a blank after date time, found the end\n"
         "  2026-11-24T10:00\n"
         "                  ^\n"
-        f"{NO_OTHER}",
-    )
-
-
-def test_a_line_that_is_rejected(capsys: Captured) -> None:
-    assert said(capsys, '::1 - - [now] "GET /" 20', "--format", SPELLED) == (
-        1,
-        "\n"
-        "  $remote_addr  -        ::1\n"
-        "  $remote_user  -        -\n"
-        "  $time_local   time     now\n"
-        "  $request      request  GET /\n"
-        "  $status       status   20\n"
-        "rejected (fields): expected a blank after $status, found the end\n"
-        '  ::1 - - [now] "GET /" 20\n'
-        "                          ^\n"
-        f"{NO_OTHER}",
-    )
-
-
-BESIDE = '::1 - - [now] "GET  /a" b HTTP/1.1" 200 +210 "-" "My "quoted" agent"'
-COUNTS = 'counts as GET /a" b 200, bytes unknown, at no time that can be read\n'
-
-
-def test_what_decided_what_was_measured_and_what_was_ignored(capsys: Captured) -> None:
-    assert said(capsys, BESIDE, "--format", "combined") == (
-        0,
-        "\n"
-        "  address   -        ::1\n"
+        f"{NO_OTHER}"
+    ),
+    # What decided, what was measured and what was ignored.
+    (BESIDE, "--format", "combined"): (
+        "\n  address   -        ::1\n"
         "  anything  -        - -\n"
         "  time      time     now\n"
         '  request   request  GET\\x20\\x20/a" b HTTP/1.1\n'
         "  status    status   200\n"
         "  size      bytes    +210\n"
-        'ignored: "-" "My "quoted" agent"\n' + COUNTS,
-    )
-    assert said(capsys, BESIDE, "--format", SPELLED) == (
-        0,
-        "\n"
-        "  $remote_addr      -        ::1\n"
+        'ignored: "-" "My "quoted" agent"\n' + COUNTS
+    ),
+    (BESIDE, "--format", SPELLED): (
+        "\n  $remote_addr      -        ::1\n"
         "  $remote_user      -        -\n"
         "  $time_local       time     now\n"
         '  $request          request  GET\\x20\\x20/a" b HTTP/1.1\n'
@@ -167,14 +88,13 @@ def test_what_decided_what_was_measured_and_what_was_ignored(capsys: Captured) -
         "  $body_bytes_sent  bytes    +210\n"
         "  $http_referer     -        -\n"
         "  $http_user_agent  -        My\\x20\n"
-        'ignored: quoted" agent"\n' + COUNTS,
-    )
-
-
-def test_which_format_of_a_list_reads_a_line(capsys: Captured) -> None:
-    formats = ("--format", "$uri|$status", "--format", "log_format x\n'$uri '\n'$status';")
-    assert said(capsys, "/a|200", "/b 404", "/c 4x4", "/d", *formats) == (
-        1,
+        'ignored: quoted" agent"\n' + COUNTS
+    ),
+    # Which format of a list reads a line.
+    (
+        *("/a|200", "/b 404", "/c 4x4", "/d"),
+        *("--format", "$uri|$status", "--format", "log_format x\n'$uri '\n'$status';"),
+    ): (
         "\nread by format 1 of 2: $uri|$status\n"
         "  $uri     route    /a\n"
         "  $status  status   200\n"
@@ -189,8 +109,40 @@ def test_which_format_of_a_list_reads_a_line(capsys: Captured) -> None:
         f"rejected {STATUS}\n  /c 4x4\n     ^\n{NO_OTHER}"
         "\nrejected by format 1 of 2: $uri|$status\n"
         "  $uri  route    /d\nrejected (fields): expected `|` after $uri, found the end\n  /d\n    ^\n"
-        f"{NO_OTHER}",
-    )
+        f"{NO_OTHER}"
+    ),
+    # What was taken off; and labels.
+    (r'{"log":"1.2.3.4\tGET /a\t200\t5\n","stream":"stdout"}', "--format", "default"): (
+        '\nread without: {"log":\n'
+        "  $ip_address      -        1.2.3.4\n"
+        "  $method          method   GET\n"
+        "  $route           route    /a\n"
+        "  $status_code     status   200\n"
+        "  $response_bytes  bytes    5\n"
+        "counts as GET /a 200, 5 bytes\n"
+    ),
+    ('web-1  | {"status":200.0,"t":0.1 : -, "uri":"/a"b","size":512', "--format", "json"): (
+        "\nread without: web-1\\x20\\x20|\\x20\n"
+        "  status  status   200.0\n"
+        "  t       -        0.1 : -\n"
+        '  uri     route    /a"b\n'
+        "  size    -        512\n"
+        'counts as - /a"b 200, bytes unknown\n'
+    ),
+    ("time:[24/Nov/2026:10:00:00 +0000]\treq:GET /a:b HTTP/1.1\tstatus:200\tua:x:y",): (
+        "format ltsv: 1 of 1 lines fit ltsv\n\n"
+        "  time    time     [24/Nov/2026:10:00:00 +0000]\n"
+        "  req     request  GET /a:b HTTP/1.1\n"
+        "  status  status   200\n"
+        "  ua      -        x:y\n"
+        "counts as GET /a:b 200, bytes unknown, at 2026-11-24 10:00:00 UTC\n"
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "text"), SHOWN.items(), ids=range(len(SHOWN)))
+def test_all_that_is_said(capsys: Captured, words: tuple[str, ...], text: str) -> None:
+    assert said(capsys, *words) == (int("rejected" in text), text)
 
 
 def at(place: int, line: str, text: str) -> str:
@@ -198,8 +150,37 @@ def at(place: int, line: str, text: str) -> str:
     return f"rejected {text}\n  {line}\n  {' ' * place}^\n"
 
 
-STATUS = "(status): expected three digits, or 0, -1 or - where nothing was answered"
+COUNTED = "counts as GET /a 200, 512 bytes, at 2026-11-24 13:50:08 UTC\n"
+BEHIND = {  # the agent of a combined line: what may be a duration, and the names of the fields
+    "0.012": ("0.012", "$request_time"),
+    "0.012 0.011 .": ("0.012", "$request_time $rest"),
+    '"192.0.2.1, 192.0.2.2" "0.012"': ("0.012", '"$skipped_2" "$request_time"'),
+    'rt=0.012 urt="0.011"': ("0.012", "rt=$request_time $rest"),
+    "82 0.004 [web] 200": ("0.004", "$skipped_2 $request_time $rest"),
+    '17 "web" "http://h" 3ms': ("3ms", '$skipped_2 "$skipped_3" "$skipped_4" $duration_ms'),
+}
 ENDINGS = {
+    # How long it took, or why nobody knows.
+    (f'{COMMON} "-" "x" y" 0.250', f"{SPELLED} $request_time"): "  $request_time     duration  0.250 (s)\n"
+    "counts as GET /a 200, 512 bytes, took 250ms, at 2026-11-24 13:50:08 UTC\n",
+    ("/a 200 3", "%U %>s %T"): "counts as - /a 200, bytes unknown\n"
+    "not measured: %T has whole seconds, which tell no percentile: write %D or %{ms}T in its place\n",
+    ('{"path":"/a","status":101,"request_time":3600}', "json"): "counts as - /a 101, bytes unknown\n"
+    "not measured: the connection lived on as another protocol\n",
+    ("/a 200 -", "$uri $status $duration_ms"): "counts as - /a 200, bytes unknown\n"
+    "not measured: that is no duration\n",
+    **{
+        (
+            f'{COMMON} "-" "x \\"" {behind}',
+            "combined",
+        ): f"{COUNTED}not measured: nothing tells what {value} "
+        f"behind the agent is; if it took so long, write format = '{SPELLED} {names}'\n"
+        for behind, (value, names) in BEHIND.items()
+    },
+    **{
+        (f"{COMMON}{behind}", "combined"): COUNTED
+        for behind in ("", ' "-" "x" 311 402', " 0.5", ' 7 "-" "x" 0.5', ' "0.5" "0.5"', ' "-" "x 0.5')
+    },
     ("/help 200", "%U %>s"): "counts as - /help 200, bytes unknown\n",
     ("http://x/%7ea?b 200", "%U%q %>s"): "counts as - /~a 200, bytes unknown\n",
     ("?b 200", "%U%q %>s"): "counts as - / 200, bytes unknown\n",
@@ -227,6 +208,11 @@ ENDINGS = {
     ("[/a] 200;x", "[$uri] $status;"): "ignored: x\ncounts as - /a 200, bytes unknown\n",
     ('{"status":null,"path":"/a"}', "json"): "counts as - /a 000, bytes unknown\n",
     ('{"status":200,"request":null,"size":null}', "json"): "counts as - - 200, bytes unknown\n",
+    ('{"code":200,"url":"/"}, then', "json"): "ignored: , then\ncounts as - / 200, bytes unknown\n",
+    (
+        "status:200",
+        "ltsv",
+    ): "rejected (fields): expected a route: one of the labels uri, request_uri, path, url, req, request\n",
 }
 
 
@@ -238,50 +224,6 @@ def test_each_end(capsys: Captured, asked: tuple[str, str], ending: str) -> None
     assert status == (0 if counts else 1)
 
 
-def test_what_was_taken_off_and_what_stands_behind(capsys: Captured) -> None:
-    line = r'{"log":"1.2.3.4\tGET /a\t200\t5\n","stream":"stdout"}'
-    assert said(capsys, line, "--format", "default") == (
-        0,
-        '\nread without: {"log":\n'
-        "  $ip_address      -        1.2.3.4\n"
-        "  $method          method   GET\n"
-        "  $route           route    /a\n"
-        "  $status_code     status   200\n"
-        "  $response_bytes  bytes    5\n"
-        "counts as GET /a 200, 5 bytes\n",
-    )
-    line = 'web-1  | {"status":200.0,"t":0.1 : -, "uri":"/a"b","size":512'
-    assert said(capsys, line, "--format", "json") == (
-        0,
-        "\nread without: web-1\\x20\\x20|\\x20\n"
-        "  status  status   200.0\n"
-        "  t       -        0.1 : -\n"
-        '  uri     route    /a"b\n'
-        "  size    -        512\n"
-        'counts as - /a"b 200, bytes unknown\n',
-    )
-    assert said(capsys, '{"code":200,"url":"/"}, then', "--format", "json")[1].endswith(
-        "ignored: , then\ncounts as - / 200, bytes unknown\n"
-    )
-
-
-def test_labels(capsys: Captured) -> None:
-    status, text = said(
-        capsys, "time:[24/Nov/2026:10:00:00 +0000]\treq:GET /a:b HTTP/1.1\tstatus:200\tua:x:y"
-    )
-    assert (status, text) == (
-        0,
-        "format ltsv: 1 of 1 lines fit ltsv\n\n"
-        "  time    time     [24/Nov/2026:10:00:00 +0000]\n"
-        "  req     request  GET /a:b HTTP/1.1\n"
-        "  status  status   200\n"
-        "  ua      -        x:y\n"
-        "counts as GET /a:b 200, bytes unknown, at 2026-11-24 10:00:00 UTC\n",
-    )
-    status, text = said(capsys, "status:200", "--format", "ltsv")
-    assert "expected a route: one of the labels uri, request_uri, path, url, req, request\n" in text
-
-
 def test_lines_come_from_standard_input(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     stdin = io.TextIOWrapper(io.BytesIO(b"/a 200\n/b \xff\n/c 404"))
     monkeypatch.setattr("sys.stdin", stdin)
@@ -290,14 +232,8 @@ def test_lines_come_from_standard_input(capsys: Captured, monkeypatch: pytest.Mo
     counted = [line.split(" ")[3] for line in text.splitlines() if line.startswith("counts")]
     assert counted == ["/a", "/c", "/d"]
     assert r"%>s  status   \xff" in text
-
-
-def test_no_line_is_a_problem(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
     assert said(capsys, "-") == (1, "no format found: there is no line yet; shown as combined\n")
-
-
-def test_a_format_that_cannot_be_found(capsys: Captured) -> None:
     status, text = said(capsys, '{"a": "b"}')
     first = "no format found: none of 1 lines fits a format that has a name; shown as json\n"
     assert (status, text.startswith(first)) == (1, True)

@@ -11,7 +11,7 @@ from qps_service.formats.line import make_reader, request_of
 from qps_service.formats.presets import PRESETS, compile_format
 from qps_service.values.counts import Counts
 from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import MakeScanner, pure_scanner
+from tests.unit.conftest import MakeScanner, by_each, pure_scanner
 
 HAPROXY = "Nov 24 14:50:08 lb haproxy[9]: "
 PROXIED = "192.0.2.7:33317 [24/Nov/2026:14:50:08.655] web~ app/a1 10/0/30/69/109 "
@@ -28,9 +28,8 @@ LOGS: dict[str, dict[str, str]] = {
     "haproxy": {
         f'{HAPROXY}{PROXIED}200 512 - - ---- 1/1/1/1/0 0/0 "GET /a HTTP/1.1"': "GET /a 200 512",
         # Through RFC 5424, from standard output, with captured headers and cookies, with `httpslog`.
-        f'<134>1 2026-11-24T14:50:08+01:00 lb haproxy 9 - - {PROXIED}200 5 - - ---- 1/1/1/1/0 0/0 "GET /a"': (
-            "GET /a 200 5"
-        ),
+        f"<134>1 2026-11-24T14:50:08+01:00 lb haproxy 9 - - {PROXIED}200 5 - - ---- 1/1/1/1/0 0/0 "
+        '"GET /a"': "GET /a 200 5",
         f'{PROXIED}404 5 SRV=a b SRV=c/d --VN 1/1/1/1/0 0/0 {{a|x y}} {{}} "GET /b?c"': "GET /b 404 5",
         f'{PROXIED}200 5 - - ---- 1/1/1/1/0 0/0 "GET /a HTTP/2.0" 0/0/0/0/0 a/TLSv1.3/AES': "GET /a 200 5",
         # `option logasap`, no server, no request, no answer, retries, more than syslog takes.
@@ -43,9 +42,8 @@ LOGS: dict[str, dict[str, str]] = {
     },
     "alb": {
         f'http {ALB}10.0.0.1:80 0.000 0.001 0.000 200 200 34 366 "GET http://example.org:80/ HTTP/1.1" '
-        '"curl/8" - - arn:aws:x "Root=1-58" "-" "-" 0 2026-11-24T14:50:08.364000Z "forward" "-" "-"': (
-            "GET / 200 366"
-        ),
+        '"curl/8" - - arn:aws:x "Root=1-58" "-" "-" 0 2026-11-24T14:50:08.364000Z "forward" "-" '
+        '"-"': "GET / 200 366",
         f'h2 {ALB}10.0.0.1:9000 0.000 0.002 0.000 200 200 5 257 "GET https://[2001:db8::1]:773/a?b HTTP/2.0" '
         '"curl \\"x\\"" ECDHE TLSv1.2': "GET /a 200 257",
         f'https {ALB}- -1 -1 -1 460 - 34 0 "POST https://example.org:443/a HTTP/1.1" "-"': "POST /a 460 0",
@@ -59,29 +57,24 @@ LOGS: dict[str, dict[str, str]] = {
         f'{ELB}10.0.0.1:80 0.001069 0.000028 0.000041 - - 82 305 "- - - " "-" - -': "- - 000 305",
     },
     "s3": {
-        f'{S3}REST.GET.VERSIONING - "GET /shop?versioning HTTP/1.1" 200 - 113 - 7 - "-" "S3Console/0.4" -': (
-            "GET /shop 200 113"
-        ),
-        f'{S3}REST.GET.OBJECT a%2522 "GET /shop/a" HTTP/1.1" 403 AccessDenied 243 - 8 - "-" "x" -': (
-            'GET /shop/a" 403 243'
-        ),
+        f'{S3}REST.GET.VERSIONING - "GET /shop?versioning HTTP/1.1" 200 - 113 - 7 - "-" '
+        '"S3Console/0.4" -': "GET /shop 200 113",
+        f'{S3}REST.GET.OBJECT a%2522 "GET /shop/a" HTTP/1.1" 403 AccessDenied 243 - 8 - "-" "x" '
+        "-": 'GET /shop/a" 403 243',
         f'{S3}REST.HEAD.OBJECT a "HEAD /a HTTP/1.1" 304 - - 9 8 - "-" "-" -': "HEAD /a 304 -",
     },
     "envoy": {
-        f'{ENVOY}"POST /api/v1/l HTTP/2" 204 - 154 0 226 100 "192.0.2.7" "x" "cc21" "l" "a:80"': (
-            "POST /api/v1/l 204 0"
-        ),
+        f'{ENVOY}"POST /api/v1/l HTTP/2" 204 - 154 0 226 100 "192.0.2.7" "x" "cc21" "l" '
+        '"a:80"': "POST /api/v1/l 204 0",
         f'{ENVOY}"GET /a HTTP/1.1" 0 DC 0 0 3 - "-" "x "y" z" "cc21" "h" "-"': "GET /a 000 0",
         f'{ENVOY}"- - HTTP/1.1" 400 DPE 0 11 0 - "-" "-" "-" "-" "-"': "- - 400 11",
         f'{ENVOY}"- - -" 0 UF,URX 0 0 0 - "-" "-" "-" "-" "-"': "- - 000 0",
     },
     "istio": {
-        f'{ENVOY}"GET /status/418 HTTP/1.1" 418 - via_upstream - "-" 0 135 4 4 "-" "x" "84" "h" "a:80"': (
-            "GET /status/418 418 135"
-        ),
-        f'{ENVOY}"GET /a HTTP/1.1" 503 UF upstream_reset - "TLS error: x" 0 91 9 - "-" "x" "84" "h" "-"': (
-            "GET /a 503 91"
-        ),
+        f'{ENVOY}"GET /status/418 HTTP/1.1" 418 - via_upstream - "-" 0 135 4 4 "-" "x" "84" "h" '
+        '"a:80"': "GET /status/418 418 135",
+        f'{ENVOY}"GET /a HTTP/1.1" 503 UF upstream_reset - "TLS error: x" 0 91 9 - "-" "x" "84" '
+        '"h" "-"': "GET /a 503 91",
     },
     "uvicorn": {
         'INFO:     192.0.2.7:52716 - "GET /a HTTP/1.1" 200 OK': "GET /a 200 -",
@@ -148,11 +141,6 @@ def counted(make: MakeScanner, name: str, line: str) -> str:
 def check_logs(make: MakeScanner, name: str) -> None:
     for line, expected in LOGS[name].items():
         assert counted(make, name, line) == expected
-
-
-@pytest.mark.parametrize("name", LOGS)
-def test_the_lines_of_a_server(make_scanner: MakeScanner, name: str) -> None:
-    check_logs(make_scanner, name)
 
 
 def test_every_name_has_lines() -> None:
@@ -227,30 +215,17 @@ NEAREST = {
     "": "",
 }
 
+PROXY_MANAGERS = {
+    "fields of an upstream must be there": Patches((nginx, "_without_or_with_more", lambda log_format: ())),
+    "there are two upstreams at most": Patches((nginx, "_FURTHER", (1,))),
+    "each upstream has one value": Patches((nginx, "_has_several", lambda piece: False)),
+}
+TWINS = {"nginx-proxy-manager": PROXY_MANAGERS}
+AS_SPELLED = Patches((nginx, "_tells_upstream", lambda piece: False))
 test_promise, test_twin = promises(
-    Promise(
-        check_logs,
-        pure_scanner,
-        {
-            "fields of an upstream must be there": Patches(
-                (nginx, "_without_or_with_more", lambda log_format: ())
-            ),
-            "there are two upstreams at most": Patches((nginx, "_FURTHER", (1,))),
-            "each upstream has one value": Patches((nginx, "_has_several", lambda piece: False)),
-            "a field that is not the upstream's stays": Patches(
-                (nginx, "_is_skipped", lambda piece: piece in [("upstream_status", None)])
-            ),
-        },
-        name="nginx-proxy-manager",
-    ),
+    *(promise for name in LOGS for promise in by_each(check_logs, TWINS.get(name, {}), name=name)),
     *(
-        Promise(
-            check_pasted,
-            None,
-            {"as it is spelled": Patches((nginx, "_tells_upstream", lambda piece: False))},
-            pasted=pasted,
-            lines=lines,
-        )
+        Promise(check_pasted, None, [AS_SPELLED], pasted=pasted, lines=lines)
         for pasted, lines in UPSTREAMS.items()
     ),
     *(Promise(check_nearest, None, {}, text=text, expected=expected) for text, expected in NEAREST.items()),

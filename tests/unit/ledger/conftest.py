@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qps_service.ledger.ledger import Ledger
-from tests.ledgers import opened
+from tests.ledgers import Keeper, opened
 
 
 @pytest.fixture
@@ -26,3 +26,10 @@ def ledger(path: Path) -> Iterator[Ledger]:
     ledger = opened(path)
     yield ledger
     ledger.close()
+
+
+@pytest.fixture
+def keeper(path: Path) -> Iterator[Keeper]:
+    keeper = Keeper(path)
+    yield keeper
+    keeper.close()

@@ -1,11 +1,13 @@
 """Durations through the ledger: commits, stops, kills, merging in any order; the sorted list is the truth."""
 
 import sqlite3
+from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from contextlib import closing
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import example, given
@@ -15,19 +17,23 @@ import tests.durations
 from qps_service.ledger import database, durations, outbox, rows
 from qps_service.ledger import ledger as ledgers
 from qps_service.ledger.database import LedgerDamaged
-from qps_service.ledger.durations import DurationsDamaged, Sum, add_durations, decode, encode
+from qps_service.ledger.durations import DurationsDamaged, Sum, add_durations, decode, encode, undecoded
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.outbox import merge
 from qps_service.ledger.queries import past
 from qps_service.ledger.retention import HOUR, MINUTE, Pruner
 from qps_service.notices import kinds
+from qps_service.scanning import _scan
 from qps_service.values import latency as values
 from qps_service.values.history import History
-from qps_service.values.latency import BOUNDS, LatencyKey
+from qps_service.values.latency import BOUNDS, LatencyKey, sum_of
 from qps_service.values.past import Question
-from tests.durations import DISTRIBUTIONS, SECOND, check_latency, told
+from tests.durations import DISTRIBUTIONS, SECOND, check_latency, kept_otherwise, told
 from tests.ledgers import EPOCH, Keeper, entry, known, merged_otherwise, opened
 from tests.promised import Patches, Promise, promises
+
+Sums: TypeAlias = "array[int] | None"
+Add = Callable[[bytes, Any], tuple[int, int]]
 
 ROUTES = {name: b"/" + name.replace(" ", "-").encode() for name in DISTRIBUTIONS}
 EVER = History(keep=3650 * 24 * HOUR, max_size=1 << 40)
@@ -63,6 +69,50 @@ def test_what_is_damaged_is_told() -> None:
     for nothing in (b"", b"\0\0\0\0", b"\x11\1\1\0\0\1\1\0", *map(encode, unlikely)):
         with pytest.raises(DurationsDamaged):
             decode(nothing)
+
+
+def outcome(add: Add, blob: Any, before: int) -> tuple[object, list[int]]:
+    """What it tells, or that something is wrong; and the sums."""
+    sums = array("Q", [before] * (len(BOUNDS) + 1))
+    try:
+        return add(blob, sums), sums.tolist()
+    except (DurationsDamaged, OverflowError, TypeError, ValueError):
+        return "damaged", []
+
+
+EVERYTHING = values.Latency(dict.fromkeys(range(len(BOUNDS) + 1), (1 << 45) + 1), 1, 1)
+
+
+@given(bins=BINS, total=st.integers(0, values.SUM_LIMIT), longest=st.integers(0, values.LONGEST))
+@example(bins=EVERYTHING.bins, total=values.SUM_LIMIT, longest=values.LONGEST)
+def check_added(add: Add, bins: dict[int, int], total: int, longest: int) -> None:
+    """The native function and the pure one: the same, or both say that something is wrong."""
+    blob = encode(values.Latency(bins, total, longest))
+    for before in (0, 1, (1 << 64) - (1 << 40)):
+        assert outcome(add, blob, before) == outcome(durations.add_purely, blob, before)
+    assert add(blob, None) == (total, longest)
+
+
+def check_added_where_damaged(add: Add) -> None:
+    """Likewise, and neither takes what the other does not."""
+    damaged = 0
+    for blob in kept_otherwise():
+        found = outcome(add, blob, 5)
+        assert (found == outcome(durations.add_purely, blob, 5)) is True, blob
+        damaged += found[0] == "damaged"
+    assert damaged > 200
+
+
+def check_undecoded() -> None:
+    """What is decoded when somebody looks is what adds up, of one text and of several."""
+    blobs = [encode(told(each)) for each in DISTRIBUTIONS.values()]
+    for some in (blobs[:1], blobs):
+        late = undecoded(some)
+        assert late.bins
+        whole = reduce(values.Latency.plus, map(decode, some))
+        assert sum_of([late, late]) == whole.plus(whole)
+        assert late == whole
+        assert (len(late.bins), late.quantiles(500, 990)) == (len(whole.bins), whole.quantiles(500, 990))
 
 
 # --- through commits
@@ -229,6 +279,35 @@ def check_damage(found: bytes | str, path: Path) -> None:
 # --- twins
 
 
+def of_20_bits(blob: bytes, sums: Sums) -> tuple[int, int]:
+    return ADD_ONE(encode(_cut(decode(blob))), sums)
+
+
+def _cut(latency: values.Latency) -> values.Latency:
+    return latency._replace(bins={index: number % (1 << 20) or 1 for index, number in latency.bins.items()})
+
+
+def without_the_last_bin(blob: bytes, sums: Sums) -> tuple[int, int]:
+    found = ADD_ONE(blob, sums)
+    if sums is not None:
+        sums[-1] = 0
+    return found
+
+
+def taking_anything(blob: bytes, sums: Sums) -> tuple[int, int]:
+    try:
+        return ADD_ONE(blob, sums)
+    except (TypeError, ValueError):
+        return 0, 0
+
+
+ADD_ONE = _scan.add_durations
+
+
+def only_the_first(self: Any, sums: "array[int]") -> None:
+    durations._added(self._blobs[0], sums)
+
+
 def takes_the_last(one: bytes | None, other: bytes | None) -> bytes | None:
     return other or one
 
@@ -290,6 +369,12 @@ test_promise, test_twin = promises(
     Promise(
         *(check_same, None, {"20 bits": Patches((durations, "_CHUNK_BITS", 1 << 20))}),
         caught=(DurationsDamaged, ValueError),
+    ),
+    Promise(check_added, _scan.add_durations, [of_20_bits, without_the_last_bin]),
+    Promise(check_added_where_damaged, _scan.add_durations, [taking_anything]),
+    Promise(
+        *(check_undecoded, None),
+        {"the first alone": Patches((durations._Undecoded, "add_to", only_the_first))},
     ),
     Promise(
         *(check_through_commits, None),

@@ -3,7 +3,7 @@
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,12 @@ from qps_service.ledger import rows as rows_module
 from qps_service.ledger.database import LedgerError
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.rows import LARGEST
-from qps_service.values.counts import NOTHING_BESIDE, REASONS, Beside, Counts, Key
+from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
 from qps_service.values.entries import LOSSES_LIMIT, Entry, Loss
 from qps_service.values.positions import IgnoredFile, Position
 from tests.ledgers import BOOT, EPOCH, SECOND, MakeLedger, entry, key, known, opened, position, rows
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, patched, promises
 
 # --- what is committed is there
 
@@ -158,13 +158,11 @@ def test_a_position_comes_back_as_it_was(path: Path) -> None:
     ledger.close()
 
 
-def test_the_format_that_was_chosen(path: Path) -> None:
+def test_the_format_that_was_chosen(ledger: Ledger) -> None:
     """It is that of the last commit, also where that chose none."""
-    ledger = opened(path)
     for chosen in (None, "w3c", "combined", None):
         ledger.commit([entry([1])._replace(format=chosen)], sequence=None)
         assert known(ledger).format == chosen
-    ledger.close()
 
 
 def check_newest_losses_stay(ledger: Ledger) -> None:
@@ -175,8 +173,7 @@ def check_newest_losses_stay(ledger: Ledger) -> None:
     assert ledger.losses("other") == []
 
 
-def check_large_sums(path: Path) -> None:
-    ledger = opened(path)
+def check_large_sums(ledger: Ledger) -> None:
     huge = entry([])._replace(counts={key(1): Counts(3, 2**62)})
     for total in (2**62, LARGEST, LARGEST):
         ledger.commit([huge], sequence=None)
@@ -185,32 +182,6 @@ def check_large_sums(path: Path) -> None:
     ledger.commit([huge._replace(counts={key(2): Counts(1, 2**64)})], sequence=None)
     restored = known(ledger)
     assert restored.totals == {key(1): Counts(9, LARGEST), key(2): Counts(1, LARGEST)}
-    ledger.close()
-
-
-def check_reasons_that_are_no_more(path: Path) -> None:
-    """What an earlier version rejected for stays, and goes on beside what is rejected now."""
-    ledger = opened(path)
-    ledger.commit([entry([1])._replace(rejects={"not_http": 2, "bytes": 1})], sequence=None)
-    ledger.close()
-    ledger = opened(path)
-    assert known(ledger).rejects == {"not_http": 2, "bytes": 1}
-    ledger.commit([entry([1], rejected=1)], sequence=None)
-    assert known(ledger).rejects == {"not_http": 2, "bytes": 1, "fields": 1}
-    assert [row[1:] for row in rows(ledger.database, "rejects")] == [
-        ("bytes", 1),
-        ("fields", 1),
-        ("not_http", 2),
-    ]
-    ledger.close()
-
-
-def only_what_is_known(
-    writing: sqlite3.Connection, table: str, owner: int, rejects: Mapping[str, int]
-) -> None:
-    rows_module.add_rejects(
-        writing, table, owner, {each: rejects[each] for each in REASONS if each in rejects}
-    )
 
 
 # --- what the views show
@@ -297,27 +268,6 @@ def check_started(make: MakeLedger, tmp_path: Path) -> None:
             assert sum(each.requests for each in restored.window.values()) == (0 if is_end else 1)
 
 
-@given(
-    ended=st.integers(0, 10**6),
-    now=st.integers(0, 10**6),
-    wall=st.integers(-(10**6), 10**6),
-    same=st.booleans(),
-)
-def check_passed(passed: Callable[..., int], ended: int, now: int, wall: int, same: bool) -> None:
-    """Never negative, and no longer than one of the clocks tells, whatever they were set to."""
-    found = passed(now - ended, wall, now, rebooted=not same)
-    assert 0 <= found <= max(now - ended if same else now, wall, 0)
-    if same and now >= ended:
-        assert found == now - ended
-    elif wall > 0:
-        assert found == wall  # by its dates, the window begins where the one before ended
-
-
-class IgnoresBoot(Ledger):  # takes CLOCK_BOOTTIME for comparable with that of another boot
-    def __init__(self, path: str, *, boot: str) -> None:
-        super().__init__(path, boot="always the same")
-
-
 def waits_for_the_machine(_by_boottime: int, by_date: int, now: int, *, rebooted: bool) -> int:
     """Takes a container's boot id for a machine's that was started since."""
     return max(by_date, now) if rebooted else PASSED_SINCE(_by_boottime, by_date, now, rebooted=rebooted)
@@ -348,14 +298,12 @@ def test_a_log_that_was_not_followed_in_this_boot_keeps_its_own(path: Path) -> N
     ledger.close()
 
 
-def test_an_entry_of_no_window_leaves_an_open_one_as_it_is(path: Path) -> None:
-    ledger = opened(path)
+def test_an_entry_of_no_window_leaves_an_open_one_as_it_is(ledger: Ledger) -> None:
     ledger.commit([entry([1], started=3 * SECOND)], sequence=None)
     ledger.commit([entry([2], sequence=0, started=9 * SECOND)], sequence=None)
     restored = known(ledger, now=20 * SECOND, at=EPOCH)
     assert (restored.started, restored.window) == (3 * SECOND, {key(1): Counts(1, 7)})
     assert restored.totals == {key(1): Counts(1, 7), key(2): Counts(1, 7)}
-    ledger.close()
 
 
 # --- all or nothing
@@ -370,9 +318,8 @@ def check_all_or_nothing(ledger: Ledger) -> None:
     ledger.commit([entry([3], sequence=2)], sequence=2)
 
 
-def check_files_at_rest_cost_nothing(path: Path, logs: int = 50) -> None:
+def check_files_at_rest_cost_nothing(ledger: Ledger, path: Path, logs: int = 50) -> None:
     """A commit writes no position again that is as before; one that has moved, if by a byte, it does."""
-    ledger = opened(path)
     held = {number: position(1, 5)._replace(tail=bytes(8192)) for number in range(logs)}
 
     def commit() -> int:
@@ -400,7 +347,6 @@ def check_files_at_rest_cost_nothing(path: Path, logs: int = 50) -> None:
         assert ledger.generations("log 7") == [(held[7], True)]
     ledger.commit([entry([], log="log 7", retired=(held[7],))], sequence=None)
     assert ledger.generations("log 7") == [(held[7], False)]
-    ledger.close()
 
 
 def replaces_all(
@@ -436,30 +382,16 @@ test_promise, test_twin = promises(
     Promise(check_sums, Ledger, [Patches((ledger_module, name, lambda *_: None)) for name in LOSING]),
     Promise(check_large_sums, None, [Patches((rows_module, "ADD_COUNTS", PLAIN))]),
     Promise(check_newest_losses_stay, None, [Doubled("ledger.rows:LOSSES_LIMIT")]),
-    Promise(
-        check_reasons_that_are_no_more,
-        None,
-        {"only today's": Patches((ledger_module, "add_rejects", only_what_is_known))},
-    ),
     Promise(check_views, Ledger, [ReportsAtOnce]),
     Promise(
         check_started,
         Ledger,
-        {
-            "ignores the boot": IgnoresBoot,
-            "waits for the machine": Patches((ledger_module, "_passed", waits_for_the_machine)),
-            "trusts the date": Patches((ledger_module, "_passed", trusts_the_date)),
-            "trusts boottime": Patches((ledger_module, "_passed", trusts_boottime)),
-        },
+        patched(ledger_module, "_passed", waits_for_the_machine, trusts_the_date, trusts_boottime),
     ),
-    Promise(check_passed, PASSED_SINCE, [waits_for_the_machine, trusts_the_date, trusts_boottime]),
     Promise(
         check_files_at_rest_cost_nothing,
         None,
-        {
-            twin.__name__: Patches((ledger_module, "put_positions", twin))
-            for twin in (replaces_all, leaves_what_is_there)
-        },
+        patched(ledger_module, "put_positions", replaces_all, leaves_what_is_there),
     ),
     Promise(check_all_or_nothing, None, {"at once": Patches((ledger_module, "_add_totals", writes_at_once))}),
 )

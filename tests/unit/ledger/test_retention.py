@@ -183,13 +183,6 @@ def check_what_is_merged_into_what(ledger: Ledger) -> None:
     assert rows(ledger.database, "totals") == [("access", "GET", "/1", 200, 1080, 7 * 1080)]
 
 
-def test_windows_without_requests_are_pruned_too(ledger: Ledger) -> None:
-    for number in range(1, 100):
-        add_window(ledger, EPOCH + number * 10 * SECOND, [])
-    finish(Pruner(WEEK), ledger, EPOCH + HOURS_AFTER + 2 * HOUR)
-    assert len(periods(ledger)) <= 2
-
-
 def test_one_round_a_minute_is_enough(ledger: Ledger) -> None:
     pruner = Pruner(History(keep=HOUR, max_size=64 << 20))
     at = EPOCH + HOUR
@@ -265,11 +258,6 @@ def check_spans_grow(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
         before = summed
     spans = ledger.database.connection.execute("SELECT grain, parts FROM span").fetchall()
     assert spans == [(5 * MINUTE, 30)]
-
-
-def check_the_worst_case(path: Path) -> None:
-    """1,000 routes every 100 ms."""
-    check_size(path, SECOND // 10, 1000, 100).close()
 
 
 def check_size(path: Path, interval: int, routes: int, count: int) -> Ledger:
@@ -393,7 +381,6 @@ test_promise, test_twin = promises(
     Promise(check_bounded_work, None, [Patches((WORK, "is_over", False))]),
     Promise(check_merging_keeps_up, None, [Patches((retention, "ROWS_FOR_EACH", 0))]),
     Promise(check_spans_grow, None, [Patches((WORK, "is_over", False))]),
-    Promise(check_the_worst_case, None, [Patches((Pruner, "_shrink", lambda *_: None))]),
     Promise(
         check_rows_at_their_bound,
         None,

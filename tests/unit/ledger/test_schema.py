@@ -33,7 +33,6 @@ from tests.ledgers import (
     opened,
     requests_seen_by_nobody,
     rows,
-    take_each_by_itself,
 )
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
@@ -99,19 +98,13 @@ def shape(path: Path) -> set[tuple[Any, ...]]:
 # --- the steps
 
 
-def check_every_row_stays(version: int, path: Path) -> None:
-    """What the older program wrote is there after the steps, and an open, and a commit."""
+def check_the_steps(version: int, path: Path) -> None:
+    """What the older program wrote is there after them, in a ledger that is like one that is begun now."""
     load(sample_of(version), path)
     before = content(path)
     opened(path).close()
     assert version_of(path) == VERSION
     assert content(path, before) == before
-
-
-def check_one_shape(version: int, path: Path) -> None:
-    """A ledger that took the steps is like one that is begun now."""
-    load(sample_of(version), path)
-    opened(path).close()
     new = path.with_name("new")
     opened(new).close()
     assert shape(path) == shape(new)
@@ -222,6 +215,7 @@ def check_killed_in_a_step(how: str, path: Path) -> None:
 # --- a step to come
 
 
+ALL_TABLES = Patches((database, "tables", lambda _: schema.tables(len(schema.STEPS))))
 TABLE = "CREATE TABLE alert (name TEXT PRIMARY KEY, since INTEGER NOT NULL);"
 
 
@@ -244,10 +238,6 @@ def check_a_table_to_come(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         opened(path)
 
 
-def wants_all_tables(_: int) -> frozenset[str]:
-    return schema.tables(len(schema.STEPS))
-
-
 def check_a_step_that_fails(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody's own table has the name of a new one: the ledger is sound, and stays where it is."""
     load(sample_of(1), path)
@@ -267,30 +257,6 @@ def check_a_step_that_fails(path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     ledger = opened(path)
     check_what_it_tells(known(ledger))
     ledger.close()
-
-
-LARGE = """CREATE TABLE large AS WITH RECURSIVE row (number) AS
-    (VALUES (1) UNION ALL SELECT number + 1 FROM row WHERE number < 1000) SELECT zeroblob(1000) FROM row;"""
-
-
-def check_a_disk_that_fills_up(take: TakeSteps, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half-way through the steps: the old schema is whole."""
-    load(sample_of(1), path)
-    before, old_shape = content(path), shape(path)
-    one_more(monkeypatch, LARGE)
-
-    def take_on_a_small_disk(connection: sqlite3.Connection, version: int) -> None:
-        connection.execute("PRAGMA max_page_count = 100")
-        take(connection, version)
-
-    with monkeypatch.context() as small:
-        small.setattr(database, "advance", take_on_a_small_disk)
-        with pytest.raises(LedgerUnavailable, match="database or disk is full"):
-            opened(path)
-    assert shape(path) == old_shape
-    assert content(path) == before
-    opened(path).close()
-    assert version_of(path) == VERSION + 1
 
 
 def advances_as_it_can(self: Database, connection: sqlite3.Connection) -> None:
@@ -396,22 +362,12 @@ def with_one_more(statement: str) -> Patches:
 test_promise, test_twin = promises(
     *(
         Promise(
-            check_every_row_stays,
+            check_the_steps,
             None,
             {
                 "forgets a row": with_one_more("DELETE FROM stranger WHERE rowid = 1;"),
-                "begins anew": with_one_more("DELETE FROM position;"),
+                "two truths": Patches((database, "advance", begins_with_less)),
             },
-            version=version,
-            label=f"schema {version}",
-        )
-        for version in OLDER
-    ),
-    *(
-        Promise(
-            check_one_shape,
-            None,
-            {"two truths": Patches((database, "advance", begins_with_less))},
             version=version,
             label=f"schema {version}",
         )
@@ -427,7 +383,7 @@ test_promise, test_twin = promises(
             "shows today's": Patches((Aggregator, "total_rejects", {"fields": 4})),
         },
     ),
-    Promise(check_a_table_to_come, None, [Patches((database, "tables", wants_all_tables))], (LedgerDamaged,)),
+    Promise(check_a_table_to_come, None, {"all": ALL_TABLES}, (LedgerDamaged,)),
     Promise(
         check_a_step_that_fails, None, [Patches((Database, "_advance", advances_as_it_can))], (LedgerDamaged,)
     ),
@@ -441,6 +397,5 @@ test_promise, test_twin = promises(
         (LedgerDamaged,),
     ),
     Promise(check_what_is_too_large_to_be_copied, None, [Doubled("ledger.database:COPY_LIMIT")]),
-    Promise(check_a_disk_that_fills_up, schema.advance, [take_each_by_itself]),
     Promise(check_killed_in_a_step, "at once", ["each by itself"], (LedgerUnavailable,)),
 )

@@ -4,9 +4,8 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,7 +22,7 @@ from qps_service.text.escape import show
 from qps_service.text.units import SECOND
 from qps_service.text.width import columns
 from qps_service.values.entries import Event
-from qps_service.values.past import CLASSES, Past, Period, Tally
+from qps_service.values.past import Past, Period, Tally
 from tests.durations import check_latency
 from tests.promised import Patches, Promise, promises
 from tests.unit.looking.week import (
@@ -39,24 +38,15 @@ from tests.unit.looking.week import (
     STOP,
     Batch,
     Week,
+    added,
     berlin,
 )
 
 
-def added(batches: Iterable[Batch], takes: Callable[[bytes, bytes, int], bool] | None) -> Tally:
-    """Line by line."""
-    classes, size = [0] * len(CLASSES), 0
-    for batch in batches:
-        for (method, route, status, each), number in batch.lines.items():
-            if takes is None or takes(method, route, status):
-                classes[status // 100 - 1] += number
-                size += number * each
-    return Tally(tuple(classes), size)
-
-
 def check_row(row: Row, batches: list[Batch], takes: Any = None, is_told: Any = lambda *_: True) -> None:
     """Its cells are those of the lines in these windows. Of durations count those of routes and classes."""
-    assert row.tally[:2] == added(batches, takes)[:2]
+    classes, size, rate = added(batches, takes)
+    assert row.tally[:2] == (tuple(classes), size)
     check_latency(
         row.tally.latency,
         [
@@ -71,12 +61,8 @@ def check_row(row: Row, batches: list[Batch], takes: Any = None, is_told: Any = 
     for batch in batches:
         lengths[batch.log] += batch.ended - batch.started
     assert row.seconds == max(lengths.values()) / SECOND
-    rates = [
-        Fraction(added([each for each in batches if each.log == log], takes).requests * SECOND, length)
-        for log, length in lengths.items()
-    ]
-    assert row.rate == pytest.approx(float(sum(rates)), rel=1e-12)
-    assert sum(row.class_rates) == pytest.approx(row.rate, rel=1e-12)
+    assert row.rate == pytest.approx(rate, rel=1e-12)
+    assert sum(row.class_rates) == pytest.approx(rate, rel=1e-12)
     assert row.covers_stop == any(
         batch.started < end <= batch.ended for batch in batches for _, end in (STOP, KILL)
     )
@@ -403,18 +389,13 @@ test_promise, test_twin = promises(
         for by in ("route", "status", "method")
         for log in ("web", None)
     ),
-    *(Promise(check_filter, None, {}, name=name, label=name) for name in FILTERS),
-    Promise(
-        check_filter,
-        None,
-        {"looks up all": Patches((queries, "_keys", lambda *_: None))},
-        name="class",
-        label="one",
-    ),
-    Promise(
-        *(check_filter, None, {"durations of all": Patches((Selection, "takes_latency", EVERY))}),
-        name="route and classes",
-        label="durations",
+    *(
+        Promise(check_filter, None, twins, name=name, label=name)
+        for name, twins in {
+            **{name: {} for name in FILTERS},
+            "class": {"looks up all": Patches((queries, "_keys", lambda *_: None))},
+            "route and classes": {"durations of all": Patches((Selection, "takes_latency", EVERY))},
+        }.items()
     ),
     Promise(check_many_keys, None, {}),
     Promise(

@@ -6,8 +6,9 @@ window, as the simulation made it: nothing of it was read from a ledger.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -22,7 +23,7 @@ from qps_service.values.counts import Counts, Key
 from qps_service.values.entries import STARTED, STOPPED, Entry, Event
 from qps_service.values.history import History
 from qps_service.values.latency import LatencyKey
-from qps_service.values.past import NAMES, Past, Question
+from qps_service.values.past import CLASSES, NAMES, Past, Question
 from qps_service.values.positions import Identity, Position
 from tests.durations import told
 
@@ -91,6 +92,24 @@ class Week(NamedTuple):
             return past(ledger, question)
         finally:
             ledger.close()
+
+
+def added(
+    batches: Iterable[Batch], takes: Callable[[bytes, bytes, int], bool] | None
+) -> tuple[list[int], int, float]:
+    """Line by line: requests by class, bytes, requests per second (of each log by its own time)."""
+    classes, size = [0] * len(CLASSES), 0
+    requests: Counter[str] = Counter()
+    lengths: Counter[str] = Counter()
+    for batch in batches:
+        lengths[batch.log] += batch.ended - batch.started
+        for (method, route, status, each), number in batch.lines.items():
+            if takes is None or takes(method, route, status):
+                classes[status // 100 - 1] += number
+                size += each * number
+                requests[batch.log] += number
+    rate = sum(Fraction(requests[log] * SECOND, length) for log, length in lengths.items())
+    return classes, size, float(rate)
 
 
 def lines_of(log: str, started: int, ended: int) -> Counter[tuple[bytes, bytes, int, int]]:

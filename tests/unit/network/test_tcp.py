@@ -8,8 +8,7 @@ import pytest
 from qps_service.network.tcp import FIRST_RETRY, LAST_ROUNDS, LIMIT, PATIENCE, SILENCE, Stream
 from tests.limits import Doubled
 from tests.promised import Promise, nothing, promises, says_each, twin
-from tests.unit import receiving
-from tests.unit.receiving import NOW, RESUMED, Names, Sending, TcpReceiver, until
+from tests.unit.receiving import NOW, RESUMED, Names, Sending, TcpReceiver, closed_port, until
 
 SECOND = 1_000_000_000
 TEN = 10 * SECOND  # between two reports
@@ -25,17 +24,6 @@ def receiver() -> Iterator[TcpReceiver]:
     receiver = TcpReceiver()
     yield receiver
     receiver.close()
-
-
-def closed_port() -> int:
-    receiver = TcpReceiver()
-    receiver.close()
-    return receiver.port
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiving, "DEADLINE", 0.2)
 
 
 def messages(window: int, count: int = 1, size: int = 100) -> list[bytes]:
@@ -59,18 +47,6 @@ def received_until(site: Sending, receiver: TcpReceiver, end: bytes | int) -> by
 # --- what is sent
 
 
-def test_messages_arrive_at_once_and_in_order(receiver: TcpReceiver) -> None:
-    site = Sending(Stream, receiver.port)
-    site.window(*messages(1, 100))
-    receiver.accept()
-    assert received_until(site, receiver, 10_000) == b"".join(messages(1, 100))
-    site.window(*messages(2))
-    assert received_until(site, receiver, 100) == messages(2)[0]
-    assert site.output.due() is None
-    assert site.texts == []
-    site.output.close()
-
-
 def test_what_a_receiver_says_is_thrown_away(receiver: TcpReceiver) -> None:
     site = Sending(Stream, receiver.port)
     site.window(*messages(1))
@@ -88,7 +64,9 @@ def test_what_a_receiver_says_is_thrown_away(receiver: TcpReceiver) -> None:
 
 def is_tried_again(make: Make) -> None:
     """After one second, two, four, up to sixty; it says so once; what is not sent is kept."""
-    site, tried = Sending(make, closed_port()), []
+    site, tried = Sending(make, closed_port(TcpReceiver)), []
+    site.output.flush(NOW)
+    assert site.failures == 0  # while there is nothing to send
     site.output.send(messages(1))
     for second in range(300):
         before = site.failures
@@ -108,13 +86,6 @@ def is_tried_again(make: Make) -> None:
     receiver.close()
 
 
-def test_nothing_is_tried_while_there_is_nothing_to_send() -> None:
-    site = Sending(Stream, closed_port())
-    site.output.flush(NOW)
-    site.output.close()
-    assert site.failures == 0
-
-
 def a_connection_that_never_comes_about_is_given_up() -> None:
     """A listener whose queue is full leaves SYNs without an answer."""
     full = socket.create_server(("127.0.0.1", 0), backlog=0)
@@ -130,16 +101,14 @@ def a_connection_that_never_comes_about_is_given_up() -> None:
     assert site.texts == [site.failing("no answer")]
 
 
-def silence_is_not_waited_out_for_long() -> None:
+def silence_is_not_waited_out_for_long(receiver: TcpReceiver) -> None:
     """The kernel is told; it ends a connection whose other end acknowledges nothing for so long."""
-    receiver = TcpReceiver()
     site = Sending(Stream, receiver.port)
     site.window(*messages(1))
     receiver.accept()
     received_until(site, receiver, 100)
     assert site.output._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == SILENCE
     site.output.close()
-    receiver.close()
 
 
 # --- a receiver that hangs
@@ -193,13 +162,13 @@ def messages_are_whole_after_a_break(make: Make) -> None:
     receiver.close()
 
 
-def a_restart_between_windows_costs_nothing(make: Make) -> None:
+def a_restart_between_windows_costs_nothing(make: Make, receiver: TcpReceiver) -> None:
     """A receiver that is started anew between two windows misses nothing, and nothing is said."""
-    receiver = TcpReceiver()
     site = Sending(make, receiver.port)
     site.window(*messages(1))
     receiver.accept()
     assert received_until(site, receiver, 100) == messages(1)[0]
+    assert site.output.due() is None
     assert receiver.connection
     receiver.connection.close()
     receiver.connection = None
@@ -213,7 +182,6 @@ def a_restart_between_windows_costs_nothing(make: Make) -> None:
     receiver.accept()
     assert received_until(site, receiver, 100) == messages(2)[0]
     assert site.texts == []
-    receiver.close()
 
 
 def test_a_reset_is_a_failure_even_when_all_was_sent(receiver: TcpReceiver) -> None:
@@ -234,7 +202,7 @@ def named(names: Names, port: int) -> Sending:
 
 
 def test_a_name_is_looked_up_beside_the_loop(receiver: TcpReceiver) -> None:
-    names = Names(("127.0.0.1", closed_port()), ("127.0.0.1", receiver.port))
+    names = Names(("127.0.0.1", closed_port(TcpReceiver)), ("127.0.0.1", receiver.port))
     site = named(names, receiver.port)
     site.window(*messages(1))
     for _ in range(2):
@@ -257,9 +225,9 @@ def test_a_name_that_leads_nowhere_is_said() -> None:
     assert site.texts == [site.failing("Temporary failure in name resolution")]
 
 
-def the_end_sends_the_rest(make: Make) -> None:
+def the_end_sends_the_rest(make: Make, receiver: TcpReceiver) -> None:
     """What waits is sent, as the receiver takes it."""
-    receiver, received = TcpReceiver(), []
+    received = []
 
     def sleep(_seconds: float) -> None:
         if not receiver.connection:
@@ -277,23 +245,16 @@ def the_end_sends_the_rest(make: Make) -> None:
         received.append(data)
     assert b"".join(received) == b"".join(sent)
     assert site.texts == []
-    receiver.close()
 
 
-def who_is_dismissed_is_not_waited_for(make: Make) -> None:
-    """The counting goes on meanwhile: there is no wait, and what is dropped is said."""
-    site = Sending(make, closed_port())
-    site.output.send(messages(1))
-    site.output.close(wait=False)
-    assert (site.slept, site.failures) == ([], 2)  # nobody is there, and so it is dropped
-
-
-def the_end_does_not_wait_for_long() -> None:
-    site = Sending(Stream, closed_port())
-    site.output.send(messages(1))
-    site.output.close()
-    assert (round(sum(site.slept), 6), len(site.slept)) == (1, LAST_ROUNDS)
-    assert len(site.texts) == 1
+def the_end_does_not_wait_for_long(make: Make) -> None:
+    """Nor at all for who is dismissed, as the counting goes on meanwhile; what is dropped is a failure."""
+    for wait, rounds in ((False, 0), (True, LAST_ROUNDS)):
+        site = Sending(make, closed_port(TcpReceiver))
+        site.output.send(messages(1))
+        site.output.close(wait=wait)
+        assert (len(site.slept), round(sum(site.slept), 6)) == (rounds, int(wait))
+        assert (len(site.texts), site.failures) == (1, 2)  # nobody is there, and so it is dropped
 
 
 # --- the promises
@@ -313,76 +274,28 @@ def drop_the_newest(stream: Stream) -> bool:
     return is_dropping
 
 
-def drop_what_is_being_sent(stream: Stream) -> None:
-    if stream._size > LIMIT:
-        stream._block, stream._sent = b"", 0
-
-
 def go_on_within_a_message(stream: Stream) -> None:
     sent = stream._sent
     Stream._disconnect(stream)
     stream._sent = sent
 
 
-def skip_what_was_sent_in_part(stream: Stream) -> None:
-    if stream._sent:
-        stream._block = stream._blocks.popleft()[50:]
-
-
-PROMISES = [
+WITHIN_A_MESSAGE = twin(Stream, "goes on within", "_disconnect", instead=go_on_within_a_message)
+LEAVES = twin(Stream, "just leaves", "close", instead=lambda self, wait=True: self._disconnect())
+WAITS = twin(Stream, "waits", "close", instead=lambda self, wait=True: Stream.close(self))
+DROPS_THE_NEWEST = twin(Stream, "drops the newest", "_keep_limit", instead=drop_the_newest)
+RESTLESS = twin(Stream, "tries at every look", "flush", first=lambda self: vars(self).update(_retry_at=0))
+FORGETS = twin(Stream, "forgets", "_fail", then=forget)
+SAYS_EACH = says_each(Stream, "_fail", "_trouble")
+NEVER_LOOKS = twin(Stream, "never looks", "_look_for_the_end", instead=nothing)
+test_promise, _test_twin = promises(
     Promise(a_connection_that_never_comes_about_is_given_up, None, [Doubled("network.tcp:PATIENCE")]),
     Promise(silence_is_not_waited_out_for_long, None, [Doubled("network.tcp:SILENCE")]),
-    Promise(the_end_does_not_wait_for_long, None, [Doubled("network.tcp:LAST_ROUNDS")]),
-    Promise(
-        messages_are_whole_after_a_break,
-        Stream,
-        [
-            twin(Stream, "goes on within a message", "_disconnect", instead=go_on_within_a_message),
-            twin(Stream, "skips", "_disconnect", first=skip_what_was_sent_in_part),
-        ],
-    ),
-    Promise(
-        the_end_sends_the_rest,
-        Stream,
-        [twin(Stream, "just leaves", "close", instead=lambda self, wait=True: self._disconnect())],
-    ),
-    Promise(
-        who_is_dismissed_is_not_waited_for,
-        Stream,
-        [twin(Stream, "waits", "close", instead=lambda self, wait=True: Stream.close(self))],
-    ),
-]
-# What a twin of these sends never comes.
-AWAITED = [
-    Promise(
-        costs_a_bounded_backlog,
-        Stream,
-        [
-            twin(Stream, "keeps all", "_keep_limit", instead=lambda self: False),
-            twin(Stream, "drops the newest", "_keep_limit", instead=drop_the_newest),
-            twin(Stream, "drops parts", "_keep_limit", first=drop_what_is_being_sent),
-            Doubled("network.tcp:LIMIT"),
-        ],
-    ),
-    Promise(
-        is_tried_again,
-        Stream,
-        [
-            twin(Stream, "tries at every look", "flush", first=lambda self: vars(self).update(_retry_at=0)),
-            twin(Stream, "forgets", "_fail", then=forget),
-            says_each(Stream, "_fail", "_trouble"),
-            twin(Stream, "too glad", "_finish_connecting", then=lambda self: self._trouble.works()),
-            Doubled("network.tcp:LAST_RETRY"),
-        ],
-    ),
-    Promise(
-        a_restart_between_windows_costs_nothing,
-        Stream,
-        [twin(Stream, "never looks", "_look_for_the_end", instead=nothing)],
-        caught=(TimeoutError,),
-    ),
-]
-
-test_promise, _ = promises(*PROMISES, *AWAITED)
-_, test_twin = promises(*PROMISES)
-test_twin_that_is_waited_for = pytest.mark.usefixtures("impatient")(promises(*AWAITED)[1])
+    Promise(messages_are_whole_after_a_break, Stream, [WITHIN_A_MESSAGE]),
+    Promise(the_end_sends_the_rest, Stream, [LEAVES]),
+    Promise(the_end_does_not_wait_for_long, Stream, [WAITS, Doubled("network.tcp:LAST_ROUNDS")]),
+    Promise(costs_a_bounded_backlog, Stream, [DROPS_THE_NEWEST, Doubled("network.tcp:LIMIT")]),
+    Promise(is_tried_again, Stream, [RESTLESS, FORGETS, SAYS_EACH, Doubled("network.tcp:LAST_RETRY")]),
+    Promise(a_restart_between_windows_costs_nothing, Stream, [NEVER_LOOKS], caught=(TimeoutError,)),
+)
+test_twin = pytest.mark.usefixtures("impatient")(_test_twin)

@@ -3,7 +3,7 @@
 import errno
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,8 +12,7 @@ from qps_service.network.resolver import AGAIN, RETRY, Resolver
 from qps_service.network.udp import BATCH, LAST_ROUNDS, PAUSE, Datagrams, charge
 from tests.limits import Doubled
 from tests.promised import Promise, nothing, promises, says_each, twin
-from tests.unit import receiving
-from tests.unit.receiving import NOW, RESUMED, Names, Sending, UdpReceiver
+from tests.unit.receiving import NOW, RESUMED, Names, Sending, UdpReceiver, closed_port
 
 SMALL = b"a:1|c"
 REFUSED = "Connection refused"
@@ -29,18 +28,6 @@ def receiver() -> Iterator[UdpReceiver]:
     receiver = UdpReceiver()
     yield receiver
     receiver.close()
-
-
-def closed_port() -> int:
-    receiver = UdpReceiver()
-    receiver.close()
-    return receiver.port
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What some twins send never comes."""
-    monkeypatch.setattr(receiving, "DEADLINE", 0.2)
 
 
 def numbered(count: int, size: int = 8) -> list[bytes]:
@@ -146,7 +133,7 @@ def test_a_batch_fits_into_half_of_a_default_buffer(size: int) -> None:
 
 def a_dead_receiver_is_said_once(make: Make) -> None:
     """It is said once while it lasts, one failure a window, and once that it is over."""
-    port = closed_port()
+    port = closed_port(UdpReceiver)
     site, now = Sending(make, port), NOW
     for window in range(1, 4):
         site.window(SMALL, now=now)
@@ -164,7 +151,7 @@ def a_dead_receiver_is_said_once(make: Make) -> None:
 
 
 def test_a_window_that_nobody_hears_is_not_sent_to_its_end() -> None:
-    site, taken = Sending(Datagrams, closed_port()), []
+    site, taken = Sending(Datagrams, closed_port(UdpReceiver)), []
 
     def packets() -> Iterator[bytes]:
         for number in range(100_000):
@@ -270,20 +257,14 @@ def the_end_sends_the_rest(make: Make, receiver: UdpReceiver) -> None:
     assert site.texts == []
 
 
-def who_is_dismissed_is_not_waited_for(make: Make, receiver: UdpReceiver) -> None:
-    """The counting goes on meanwhile: there is no wait, and what is dropped is said."""
-    site = Sending(stuffed(errno.EAGAIN, 1000, make), receiver.port)
-    site.output.send([SMALL])
-    site.output.close(wait=False)
-    assert (site.slept, site.texts) == ([], [site.failing(LATE)])
-
-
-def the_end_does_not_wait_for_long(receiver: UdpReceiver) -> None:
-    site = Sending(stuffed(errno.EAGAIN, 1000), receiver.port)
-    site.output.send([SMALL])
-    site.output.close()
-    assert (round(sum(site.slept), 6), len(site.slept)) == (1, LAST_ROUNDS)
-    assert site.texts == [site.failing(LATE)]
+def the_end_does_not_wait_for_long(make: Make, receiver: UdpReceiver) -> None:
+    """Nor at all for who is dismissed, as the counting goes on meanwhile; what is dropped is said."""
+    for wait, rounds in ((False, 0), (True, LAST_ROUNDS)):
+        site = Sending(stuffed(errno.EAGAIN, 1000, make), receiver.port)
+        site.output.send([SMALL])
+        site.output.close(wait=wait)
+        assert (len(site.slept), round(sum(site.slept), 6)) == (rounds, int(wait))
+        assert site.texts == [site.failing(LATE)]
 
 
 # --- names
@@ -338,37 +319,22 @@ def test_a_name_that_leads_nowhere_is_asked_for_again(receiver: UdpReceiver) -> 
 
 
 def test_a_name_that_moves_is_followed(receiver: UdpReceiver) -> None:
-    other, names = UdpReceiver(), Names(("127.0.0.1", receiver.port))
+    """A lookup that fails meanwhile keeps the address that works."""
+    other, names = UdpReceiver(), Names()
     site = named(names, receiver.port)
-    for now in (NOW, NOW, NOW + AGAIN, NOW + AGAIN):
+    steps = ((0, None, receiver, b"1"), (1, Names.AGAIN, receiver, b"2"), (3, None, other, b"moved"))
+    for at, names.error, where, text in steps:
+        names.addresses = [("127.0.0.1", where.port)]
+        site.window(SMALL, now=NOW + at * AGAIN)  # a lookup begins
         names.finish()
-        site.output.flush(now)
-        site.window(SMALL, now=now)
-        names.addresses = [("127.0.0.1", other.port)]
-    names.finish()
-    site.window(b"moved", now=NOW + AGAIN)
-    assert other.receive(1)[-1] == b"moved"
-    assert b"moved" not in receiver.receive()
-
-
-def test_a_failed_lookup_keeps_the_address_that_works(receiver: UdpReceiver) -> None:
-    names = Names(("127.0.0.1", receiver.port))
-    site = named(names, receiver.port)
-    site.output.flush(NOW)
-    site.window(SMALL)
-    names.finish()
-    names.error = Names.AGAIN
-    site.output.flush(NOW)
-    site.output.flush(NOW + AGAIN)
-    names.finish()
-    site.window(SMALL, now=NOW + AGAIN)
-    assert receiver.receive(2) == [SMALL, SMALL]
-    assert site.texts == []
+        site.window(text, now=NOW + at * AGAIN)
+    assert receiver.receive(5) == [SMALL, b"1", SMALL, b"2", SMALL]
+    assert (other.receive(1), site.texts) == ([b"moved"], [])
 
 
 def test_the_next_address_has_its_turn(receiver: UdpReceiver) -> None:
     """A name with one dead address costs one window."""
-    names = Names(("127.0.0.1", closed_port()), ("127.0.0.1", receiver.port))
+    names = Names(("127.0.0.1", closed_port(UdpReceiver)), ("127.0.0.1", receiver.port))
     site = named(names, receiver.port)
     site.window(SMALL)
     names.finish()
@@ -380,20 +346,6 @@ def test_the_next_address_has_its_turn(receiver: UdpReceiver) -> None:
 
 
 # --- the promises
-
-
-def flood(output: Datagrams, now: int) -> None:
-    """Everything at once."""
-    for turn in range(1000):
-        Datagrams.flush(output, now + turn * PAUSE)
-
-
-def hoard(output: Datagrams, packets: Iterable[bytes], batch: int = BATCH) -> None:
-    """Any number of windows wait."""
-    before = list(output._windows)
-    output._windows.clear()
-    Datagrams.send(output, packets, batch)
-    output._windows.extendleft(reversed(before))
 
 
 def forget_what_waits(output: Datagrams) -> None:
@@ -414,48 +366,18 @@ class LooksUpWithinTheLoop(Datagrams):
         super().__init__(*arguments, resolver=resolver, **keywords)
 
 
+RESTLESS = twin(Datagrams, "restless", "flush", first=lambda self: vars(self).update(_due=None))
+NEVER_HEARS = twin(Datagrams, "never hears", "_hear", instead=nothing)
+NEWEST_ONLY = twin(Datagrams, "only the newest", "send", first=forget_what_waits)
+POURS = twin(Datagrams, "pours", "close", instead=pour)
+WAITS = twin(Datagrams, "waits", "close", instead=lambda self, wait=True: Datagrams.close(self))
+SAYS_EACH = says_each(Datagrams, "send", "_trouble")
 test_promise, _test_twin = promises(
-    Promise(
-        a_window_is_paced,
-        Datagrams,
-        [
-            twin(Datagrams, "floods", "flush", instead=flood),
-            twin(Datagrams, "restless", "flush", first=lambda self: vars(self).update(_due=None)),
-            Doubled("network.udp:BATCH"),
-        ],
-    ),
-    Promise(
-        a_dead_receiver_is_said_once,
-        Datagrams,
-        [
-            says_each(Datagrams, "send", "_trouble"),
-            twin(Datagrams, "never hears", "_hear", instead=nothing),
-            twin(Datagrams, "too glad", "flush", then=lambda self: self._trouble.works()),
-        ],
-    ),
-    Promise(
-        a_window_may_wait_behind_another,
-        Datagrams,
-        [
-            twin(Datagrams, "hoards", "send", instead=hoard),
-            twin(Datagrams, "only the newest", "send", first=forget_what_waits),
-            Doubled("network.udp:WINDOWS"),
-        ],
-    ),
-    Promise(
-        the_end_sends_the_rest,
-        Datagrams,
-        [
-            twin(Datagrams, "just leaves", "close", instead=lambda self, wait=True: self._disconnect()),
-            twin(Datagrams, "pours", "close", instead=pour),
-        ],
-    ),
-    Promise(
-        who_is_dismissed_is_not_waited_for,
-        Datagrams,
-        [twin(Datagrams, "waits", "close", instead=lambda self, wait=True: Datagrams.close(self))],
-    ),
-    Promise(the_end_does_not_wait_for_long, None, [Doubled("network.udp:LAST_ROUNDS")]),
+    Promise(a_window_is_paced, Datagrams, [RESTLESS, Doubled("network.udp:BATCH")]),
+    Promise(a_dead_receiver_is_said_once, Datagrams, [SAYS_EACH, NEVER_HEARS]),
+    Promise(a_window_may_wait_behind_another, Datagrams, [NEWEST_ONLY, Doubled("network.udp:WINDOWS")]),
+    Promise(the_end_sends_the_rest, Datagrams, [POURS]),
+    Promise(the_end_does_not_wait_for_long, Datagrams, [WAITS, Doubled("network.udp:LAST_ROUNDS")]),
     Promise(a_name_is_looked_up_beside_the_loop, Datagrams, [LooksUpWithinTheLoop]),
 )
 test_twin = pytest.mark.usefixtures("impatient")(_test_twin)

@@ -35,7 +35,7 @@ def check_explained(text: str) -> None:
 def check_throttle(make: Callable[[int], Throttle]) -> None:
     """At once, then at most once an interval; what is refused does not postpone the next."""
     throttle = make(60)
-    assert [now for now in range(-10, 200, 7) if throttle.allows(now)] == [-10, 53, 116, 179]
+    assert [now for now in range(-10, 200, 5) if throttle.allows(now)] == [-10, 50, 110, 170]
 
 
 class Postpones(Throttle):  # something that repeats all the time is said once, and never again
@@ -49,11 +49,6 @@ class StartsLate(Throttle):  # the first is not said
     def __init__(self, interval: int) -> None:
         super().__init__(interval)
         self._said_at = 0
-
-
-def test_a_throttle_allows_when_the_interval_is_over() -> None:
-    throttle = Throttle(60)
-    assert [throttle.allows(now) for now in (0, 59, 60, 119, 120)] == [True, False, True, False, True]
 
 
 COPIED = KINDS[0]._replace(name="copied")

@@ -9,6 +9,7 @@ alarm ends.
 import re
 import signal
 import socket
+import sys
 import tracemalloc
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +31,7 @@ from qps_service.network.udp import LAST_ROUNDS, PAUSE, Datagrams
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs import graphite, metric_names
-from qps_service.outputs.base import Answers, GoesOn, Output, OutputClosed, TakesReports
+from qps_service.outputs.base import Answers, GoesOn, Output, TakesReports
 from qps_service.outputs.ganglia import series
 from qps_service.outputs.group import OutputGroup
 from qps_service.outputs.prometheus import exposition
@@ -43,12 +44,11 @@ from qps_service.values.reports import Overview, Standing
 from tests.descriptors import open_files
 from tests.durations import DISTRIBUTIONS
 from tests.durations import told as told_of
-from tests.promised import nothing, twin
+from tests.promised import Patches, Promise, nothing, promises, twin
 from tests.receivers import DEAD, HANGING, UNCONNECTED, Ends, Receivers, tables
-from tests.unit import receiving
-from tests.unit.daemons import SECOND, START, Service, World
+from tests.unit.daemons import SECOND, START, Service
 from tests.unit.handed_over import AT, HOSTILE, overview, report, standing
-from tests.unit.outputs.rigs import RIGS, Rig, Told, read_config
+from tests.unit.outputs.rigs import RIGS, OpenMetrics, Rig, TaggedStatsd, Told, read_config
 from tests.unit.receiving import until
 
 Patch = pytest.MonkeyPatch
@@ -95,7 +95,7 @@ class Bench:
         self.now += PAUSE
         self.group.flush(self.now)
         asked = self.group.asked(self.now, is_behind=False)
-        self.group.answer(asked, overview(self.standing), self.now)
+        self.group.answer(asked, overview(self.standing), self.now, self.now)
 
     @property
     def standing(self) -> Standing:
@@ -164,9 +164,11 @@ def durations_are_told(rig: Rig) -> None:
     """As the sorted list has them, with what is told of all; and nothing stale in the next window."""
     rig.come()
     bench = Bench(read_config(rig.root, rig.table()), rig)
-    plain = bench.window()
     durations = DISTRIBUTIONS["whole seconds"]
-    bench.latencies = bench.total_latencies = {LatencyKey(b"/help", 2): told_of(durations)}
+    bench.total_latencies = {LatencyKey(b"/help", 2): told_of(durations)}
+    plain, expected = bench.window(), rig.no_latency(durations)  # as the next process finds them
+    assert {name: plain[name] for name in expected} == expected
+    bench.latencies = bench.total_latencies
     timed, expected = bench.window(), rig.latency(durations)
     assert {name: timed[name] for name in expected} == expected
     bench.latencies = NO_LATENCIES
@@ -180,15 +182,10 @@ def durations_are_told(rig: Rig) -> None:
 
 def told_one_bin_off(patch: Patch, _: type) -> None:
     """As with bounds that are exclusive."""
-    low = {index: BOUNDS[max(0, index - 1)] for index in range(len(BOUNDS))}
-    patch.setattr(
-        *(Latency, "quantiles"),
-        lambda self, *parts: [low[BOUNDS.index(each)] for each in QUANTILES(self, *parts)],
-    )
+    right: Any = Latency.quantiles
+    lower = dict(zip(BOUNDS[1:], BOUNDS, strict=False))
+    patch.setattr(Latency, "quantiles", lambda *asked: [lower.get(each, each) for each in right(*asked)])
     patch.setattr(exposition, "bisect_left", bisect_right)
-
-
-QUANTILES = Latency.quantiles
 
 
 # --- trouble
@@ -417,7 +414,6 @@ def test_no_end_disturbs(ends: Ends, tmp_path: Path, slept: list[float]) -> None
 
 class Blocks(TakesReports):  # of the output to Graphite: waits for a connection, and to be read
     name = "graphite"
-    clock: World
 
     def __init__(self, config: GraphiteConfig, notify: Notify) -> None:
         self.trouble = Trouble(notify, "works")
@@ -435,57 +431,11 @@ class Blocks(TakesReports):  # of the output to Graphite: waits for a connection
         self._socket.close()
 
 
-class Quits(Blocks):  # takes a receiver that is not there for the end
-    def emit(self, reports: object, overview: object, now: int) -> None:
-        try:
-            super().emit(reports, overview, now)
-        except ConnectionRefusedError as error:
-            raise OutputClosed from error
-
-
-class Spins(Blocks, GoesOn):  # has the loop look again at once, and again
-    def emit(self, reports: object, overview: object, now: int) -> None:
-        pass
-
-    def flush(self, now: int) -> None:
-        pass
-
-    def due(self) -> int | None:
-        return 0
-
-
-class SaysEach(Blocks):  # says each failure
-    def emit(self, reports: object, overview: object, now: int) -> None:
-        self.trouble.is_failing = False
-        self.trouble.failed("refused")
-
-
-class Slow(Blocks):  # as a receiver that is waited for with a timeout would take it
-    def emit(self, reports: object, overview: object, now: int) -> None:
-        self.clock.elapse(15 * SECOND)
-
-
 @pytest.mark.twin
-@pytest.mark.parametrize(
-    ("twin", "ends", "error"),
-    [
-        (Quits, DEAD, AssertionError),
-        (Blocks, DEAD, AssertionError),
-        (SaysEach, DEAD, AssertionError),
-        (Blocks, HANGING, Waits),
-        (Blocks, UNCONNECTED, Waits),
-        (Spins, HANGING, Waits),
-        (Slow, HANGING, AssertionError),
-    ],
-)
-def test_an_end_that_disturbs_is_caught(
-    twin: type[Blocks], ends: Ends, error: type[BaseException], tmp_path: Path, monkeypatch: Patch
-) -> None:
-    monkeypatch.setattr(graphite, "GraphiteOutput", twin)
-    Blocks.clock = World()
-    monkeypatch.setattr("tests.unit.daemons.World", lambda: Blocks.clock)
-    with pytest.raises(error):
-        no_end_disturbs(tmp_path, {"graphite": ends["graphite"]}, 1.5 if error is Waits else HANGS)
+def test_an_end_that_is_waited_for_is_caught(tmp_path: Path, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(graphite, "GraphiteOutput", Blocks)
+    with pytest.raises(Waits):
+        no_end_disturbs(tmp_path, {"graphite": UNCONNECTED["graphite"]}, 1.5)
 
 
 def what_is_counted_is_told(rig: Rig) -> None:
@@ -538,26 +488,12 @@ def say_each(patch: Patch, output: type) -> None:
     spoil(patch, Trouble, "failed", first=lambda self: vars(self).update(is_failing=False))
 
 
-def say_the_first_alone(patch: Patch, output: type) -> None:
-    """A second failure, a week later, is never said."""
-    works = Trouble.works
-
-    def once(self: Trouble) -> None:
-        failing = self.is_failing
-        works(self)
-        self.is_failing = failing
-
-    patch.setattr(Trouble, "works", once)
+def be_silent(patch: Patch, output: type) -> None:
+    patch.setattr(Trouble, "works", nothing)
 
 
-def count_the_first_alone(patch: Patch, output: type) -> None:
-    """Nobody can see in the metrics that it goes on."""
-    capped = property(
-        lambda self: min(vars(self).get("failures", 0), 1),
-        lambda self, number: vars(self).update(failures=number),
-    )
-    patch.setattr(Trouble, "failures", capped, raising=False)
-    patch.setattr(receiving, "DEADLINE", 0.2)
+def leak(patch: Patch, output: type) -> None:
+    patch.setattr(output, "close", nothing)
 
 
 def make_anew(patch: Patch, output: type) -> None:
@@ -568,16 +504,6 @@ def make_anew(patch: Patch, output: type) -> None:
 def wait_when_dismissed(patch: Patch, output: type[Output]) -> None:
     close = output.close
     patch.setattr(output, "close", lambda self, *, wait=True: close(self))
-
-
-def wait_for_long(patch: Patch, output: type) -> None:
-    """At the end alone."""
-
-    def waiting(close: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda self, *, wait=True: (close(self, wait=wait), wait and self._sleep(1.0))
-
-    for transport in (Datagrams, Stream):
-        patch.setattr(transport, "close", waiting(transport.close))
 
 
 def hoard(patch: Patch, output: type) -> None:
@@ -596,11 +522,11 @@ def tell_old_numbers(patch: Patch, output: type) -> None:
     told = "answer" if issubclass(output, Answers) else "emit"
     tell, first = getattr(output, told), []
 
-    def tell_again(self: Any, what: Any, overview: Overview, now: int) -> None:
+    def tell_again(self: Any, what: Any, overview: Overview, *times: int) -> None:
         # Its counts go on.
         logs = tuple(log._replace(counts=dict(log.counts)) for log in overview.logs)
         first.append((what, overview._replace(logs=logs)))
-        tell(self, what if told == "answer" else first[0][0], first[0][1], now)
+        tell(self, what if told == "answer" else first[0][0], first[0][1], *times)
 
     patch.setattr(output, told, tell_again)
 
@@ -608,45 +534,19 @@ def tell_old_numbers(patch: Patch, output: type) -> None:
 OF_ALL = frozenset(OUTPUTS)
 THAT_SEND = frozenset({"ganglia", "statsd", "graphite"})
 # Check, and what it catches: how the output is broken, and which can be.
-PROMISES: list[tuple[Check, dict[str, tuple[Twin, frozenset[str]]]]] = [
-    (
-        hostile_routes_stay_apart_and_alone,
-        {
-            "trusts names": (naming(lambda text: text.decode(errors="replace")), OF_ALL),
-            "merges names": (naming(cleaned), OF_ALL),
-        },
-    ),
+CHECKS: list[tuple[Check, dict[str, tuple[Twin, frozenset[str]]]]] = [
+    (hostile_routes_stay_apart_and_alone, {"merges names": (naming(cleaned), OF_ALL)}),
     (durations_are_told, {"one bin off": (told_one_bin_off, OF_ALL)}),
-    (
-        trouble_is_said_once,
-        {
-            "says each": (say_each, OF_ALL),
-            "says the first alone": (say_the_first_alone, OF_ALL - {"prometheus"}),
-            "is never glad": (lambda patch, _: patch.setattr(Trouble, "works", nothing), OF_ALL),
-            "counts the first alone": (count_the_first_alone, OF_ALL),
-        },
-    ),
-    (
-        what_goes_leaves_nothing,
-        {
-            "leaks": (lambda patch, output: patch.setattr(output, "close", nothing), OF_ALL - {"textfile"}),
-            "is made anew": (make_anew, OF_ALL),
-        },
-    ),
-    (
-        an_end_is_bounded,
-        {
-            "waits when dismissed": (wait_when_dismissed, THAT_SEND),
-            "waits for long": (wait_for_long, THAT_SEND),
-        },
-    ),
+    (trouble_is_said_once, {"says each": (say_each, OF_ALL), "is never glad": (be_silent, OF_ALL)}),
+    (what_goes_leaves_nothing, {"leaks": (leak, OF_ALL - {"textfile"}), "is made anew": (make_anew, OF_ALL)}),
+    (an_end_is_bounded, {"waits when dismissed": (wait_when_dismissed, THAT_SEND)}),
     (memory_is_bounded, {"hoards": (hoard, OF_ALL)}),
     (what_is_counted_is_told, {"tells old numbers": (tell_old_numbers, OF_ALL)}),
     (questions_change_nothing, {"remembers": (remember_the_question, THAT_SEND | {"prometheus"})}),
 ]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def slept(monkeypatch: Patch) -> list[float]:
     """How long transports would have slept at their ends, in seconds."""
     times: list[float] = []
@@ -655,41 +555,17 @@ def slept(monkeypatch: Patch) -> list[float]:
     return times
 
 
-@pytest.fixture
-def hold(tmp_path: Path, monkeypatch: Patch, slept: list[float]) -> Callable[[Check, Any], None]:
-    """Holds one output to one promise."""
-    monkeypatch.setattr(tcp, "LIMIT", LIMIT // 2)
+class OfOutput(Promise):
+    """What holds for each output, at whose other end is such a rig."""
 
-    def hold_it(check: Check, rig: Any) -> None:
-        check(rig(tmp_path), *([slept] if check is an_end_is_bounded else []))
+    def _bind(self, part: Callable[[Path], Rig], request: pytest.FixtureRequest) -> Callable[[], object]:
+        request.getfixturevalue("monkeypatch").setattr(tcp, "LIMIT", LIMIT // 2)
+        return super()._bind(part(request.getfixturevalue("tmp_path")), request)
 
-    return hold_it
-
-
-@pytest.mark.parametrize("rig", RIGS, ids=lambda rig: rig.__name__)
-@pytest.mark.parametrize("check", [check for check, _ in PROMISES], ids=lambda check: check.__name__)
-def test_promise(check: Check, rig: type[Rig], hold: Callable[..., None]) -> None:
-    hold(check, rig)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize(
-    ("check", "twin", "rig"),
-    [
-        pytest.param(check, twin, rig, id=f"{check.__name__}-{name}-{rig.__name__}")
-        for check, twins in PROMISES
-        for name, (twin, outputs) in twins.items()
-        for rig in RIGS
-        if rig.output in outputs
-    ],
-)
-def test_twin_is_caught(
-    check: Check, twin: Twin, rig: type[Rig], hold: Callable[..., None], monkeypatch: Patch
-) -> None:
-    module, _, name = OUTPUTS[rig.output].factory.partition(":")
-    twin(monkeypatch, getattr(import_module(module), name))
-    with pytest.raises((AssertionError, ValueError, KeyError)):
-        hold(check, rig)
+    def catch(self, twin: Twin, request: pytest.FixtureRequest) -> None:
+        module, _, name = OUTPUTS[self._real.output].factory.partition(":")
+        twin(request.getfixturevalue("monkeypatch"), getattr(import_module(module), name))
+        super().catch(self._real, request)
 
 
 def every_output_is_held() -> None:
@@ -698,12 +574,23 @@ def every_output_is_held() -> None:
     assert {rig.output for rig in RIGS} == OUTPUTS.keys(), "an output without a rig"
 
 
-def test_every_output_is_held() -> None:
-    every_output_is_held()
-
-
-@pytest.mark.twin
-def test_an_output_without_receivers_is_caught(monkeypatch: Patch) -> None:
-    monkeypatch.setitem(OUTPUTS, "new", OUTPUTS["json"])
-    with pytest.raises(AssertionError, match="an output without"):
-        every_output_is_held()
+test_promise, test_twin = promises(
+    *(
+        OfOutput(
+            check,
+            rig,
+            {
+                name: twin
+                for name, (twin, outputs) in twins.items()
+                if rig.output in outputs and rig not in (OpenMetrics, TaggedStatsd)  # in another dress
+            },
+            caught=(ValueError, KeyError),
+            label=rig.__name__,
+        )
+        for check, twins in CHECKS
+        for rig in RIGS
+    ),
+    Promise(
+        every_output_is_held, None, [Patches((sys.modules[__name__], "OUTPUTS", {**OUTPUTS, "new": None}))]
+    ),
+)

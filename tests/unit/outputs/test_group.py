@@ -91,10 +91,7 @@ def outputs_come_and_go(kind: Kind) -> None:
     assert scene.turns_to(THERE, JSON) == [f"dismiss {HERE}", f"reopen {JSON}", f"make {THERE}"]
     assert scene.turns_to() == [f"dismiss {THERE}", f"dismiss {JSON}"]
     assert not list(scene.outputs)
-
-
-def two_kinds_with_the_same_values_are_two(kind: Kind) -> None:
-    scene = Scene(kind)
+    # Two kinds with the same values are two.
     alike = PrometheusConfig(*TEXT)  # type: ignore[arg-type]  # no address has the form of a path
     assert scene.turns_to(alike, TEXT) == [f"make {alike}", f"make {TEXT}"]
     assert scene.turns_to(TEXT) == [f"dismiss {alike}", f"reopen {TEXT}"]
@@ -115,16 +112,13 @@ class ByValue(OutputGroup):  # tuples of two kinds with the same values are one
         super().reconfigure(list(dict.fromkeys(configs)))
 
 
-test_promise, test_twin = promises(
-    Promise(outputs_come_and_go, OutputGroup, [MakesFirst]),
-    Promise(two_kinds_with_the_same_values_are_two, OutputGroup, [ByValue]),
-)
+test_promise, test_twin = promises(Promise(outputs_come_and_go, OutputGroup, [MakesFirst, ByValue]))
 
 
 CALLS: dict[str, Callable[[OutputGroup], object]] = {
     "emit": lambda outputs: outputs.emit([report({})], OVERVIEW, 0),
     "flush": lambda outputs: outputs.flush(0),
-    "answer": lambda outputs: outputs.answer(outputs.asked(0, is_behind=False), OVERVIEW, 0),
+    "answer": lambda outputs: outputs.answer(outputs.asked(0, is_behind=False), OVERVIEW, 0, 0),
     "reopen": lambda outputs: outputs.reconfigure([HERE, JSON]),
     "close": lambda outputs: outputs.close(),
 }
@@ -142,12 +136,7 @@ def test_a_fault_of_one_is_said_once_and_touches_no_other(call: str) -> None:
     text = f"the output recorder has a fault: UnicodeEncodeError: {fault}"
     assert scene.said == [Notice(OUTPUT_FAILED, text)]
     assert scene.outputs.failures() == {"recorder": 0}  # of the second, which has the same name here
-
-
-@pytest.mark.parametrize("call", CALLS)
-def test_a_reader_who_has_gone_is_told_on(call: str) -> None:
-    scene = Scene(OutputGroup, HERE, JSON)
-    scene.fails(OutputClosed())
+    scene.fails(OutputClosed())  # a reader who has gone is told on
     with pytest.raises(OutputClosed):
         CALLS[call](scene.outputs)
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.outputs.metric_names import Alphabet, path_of_key
@@ -43,8 +43,13 @@ def test_the_rule(text: bytes, segment: str, path: str) -> None:
     assert (SEGMENT.spell(text), PATH.spell(text)) == (segment, path)
 
 
-def check_allowed(spell: Spell, text: bytes) -> None:
-    assert re.fullmatch(r"[A-Za-z0-9_-]{1,12}", spell(text)), spell(text)
+@given(one=st.binary(max_size=40), other=st.binary(max_size=40))
+@example(one=b"/" + b"a" * 4096, other=b"/" + b"a" * 4096 + b"1")
+@example(one=b"/a.b", other=b"/a_b")
+def check_allowed(spell: Spell, one: bytes, other: bytes) -> None:
+    """Only what is allowed, cut to its length; and no two share a name."""
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,12}", spell(one)), spell(one)
+    assert one == other or spell(one) != spell(other)
 
 
 def check_apart(spell: Spell) -> None:
@@ -57,24 +62,8 @@ def check_apart(spell: Spell) -> None:
     assert len({spell(text) for text in everything}) == len(everything)
 
 
-@given(st.binary(max_size=40))
-def test_only_what_is_allowed(text: bytes) -> None:
-    check_allowed(SHORT.spell, text)
-
-
-@given(st.binary(max_size=40), st.binary(max_size=40))
-def test_no_two_share_a_name(one: bytes, other: bytes) -> None:
-    assert one == other or SHORT.spell(one) != SHORT.spell(other)
-
-
 def only_cleaned(text: bytes) -> str:
     return re.sub(rb"[^A-Za-z0-9_-]", b"_", text).decode() or "_"
-
-
-def hashed_where_cleaned(text: bytes) -> str:
-    """A broken twin: what looks like a hash already gets none."""
-    name = only_cleaned(text)
-    return name if name.encode() in (text, text.replace(b"/", b"_")) else SEGMENT.spell(text)
 
 
 class InOrder:  # whoever comes first has the plain name
@@ -92,38 +81,22 @@ def check_lasting(make: Callable[[], Spell]) -> None:
     assert [make()(text) for text in texts] == [*map(make(), texts[::-1])][::-1]
 
 
-def test_long_texts_are_cut_and_stay_apart() -> None:
-    names = {SEGMENT.spell(b"/" + b"a" * 4096 + tail) for tail in (b"1", b"2", b"")}
-    assert len(names) == 3
-    assert {len(name) for name in names} == {60}
-
-
 def check_names_of_routes_fit_into_files() -> None:
     """Graphite's names of files have 255 bytes, with `.wsp`."""
     *_, route, _status = path_of_key("qps", Key(b"GET", b"/" + b"a" * 4096, 200)).split(".")
     assert len(route) == 150
 
 
+TWICE_AS_LONG = Doubled("outputs.metric_names:_ROUTE", to=Alphabet("A-Za-z0-9_-", 300, flat=True))
 test_promise, test_twin = promises(
     *(
         Promise(check_apart, alphabet.spell, [], label=str(number))
         for number, alphabet in enumerate(
-            (
-                PATH,
-                Alphabet("A-Za-z0-9_.-", 60, flat=True),
-                Alphabet("A-Za-z0-9_-", 60, flat=False),
-            )
+            (PATH, Alphabet("A-Za-z0-9_.-", 60, flat=True), Alphabet("A-Za-z0-9_-", 60, flat=False))
         )
     ),
-    Promise(check_apart, SEGMENT.spell, [only_cleaned, hashed_where_cleaned], label="segment"),
-    Promise(
-        check_lasting,
-        lambda: Alphabet("A-Za-z0-9_-", 60, flat=True).spell,
-        {"in order": lambda: InOrder().spell},
-    ),
-    Promise(
-        check_names_of_routes_fit_into_files,
-        None,
-        [Doubled("outputs.metric_names:_ROUTE", to=Alphabet("A-Za-z0-9_-", 300, flat=True))],
-    ),
+    Promise(check_apart, SEGMENT.spell, [only_cleaned], label="segment"),
+    Promise(check_allowed, SHORT.spell, [only_cleaned]),
+    Promise(check_lasting, lambda: SEGMENT.spell, {"in order": lambda: InOrder().spell}),
+    Promise(check_names_of_routes_fit_into_files, None, [TWICE_AS_LONG]),
 )

@@ -181,11 +181,11 @@ class WaitsForGood(PrometheusOutput):
 def what_scrapes_cost_is_bounded(kind: Make, make: Callable[..., Endpoint], monkeypatch: Patch) -> None:
     """Clients who ask all the time share renderings, which take a fifth of the time at most."""
     endpoint, rendered = make(kind), []
+    made = making_each(endpoint, 2)
 
-    def slow(overview: Overview, *, openmetrics: bool, **_: object) -> Iterator[bytes]:
+    def slow(overview: Overview, **form: Any) -> Iterator[bytes]:
         rendered.append(endpoint.now)
-        endpoint.now += 2 * SECOND
-        return pieces(overview, openmetrics=openmetrics)
+        return made(overview, **form)
 
     monkeypatch.setattr(output, "pieces", slow)
     began = endpoint.now
@@ -204,56 +204,117 @@ def what_scrapes_cost_is_bounded(kind: Make, make: Callable[..., Endpoint], monk
 
 
 class AtOnce(PrometheusOutput):  # renders whenever somebody asks
-    def answer(self, asked: Sequence[Client], overview: Overview, now: int) -> None:
-        super().answer(asked, overview, now)
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int, began: int) -> None:
+        super().answer(asked, overview, now, began)
         self._next_at = 0
 
 
 class OneByOne(PrometheusOutput):  # renders for each
-    def answer(self, asked: Sequence[Client], overview: Overview, now: int) -> None:
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int, began: int) -> None:
         for each in asked:
-            super().answer([each], overview, now)
+            super().answer([each], overview, now, began)
 
 
-def a_look_counts_as_well(kind: Make, make: Callable[..., Endpoint]) -> None:
-    """Who asks again is answered four times as long after the last answer as the look for it took."""
+def a_look_for_their_sake_counts_as_well(kind: Make, make: Callable[..., Endpoint]) -> None:
+    """The next one comes four times as long after the last answer as the look for it took. Who asks meanwhile
+    is answered at a look that is made anyway; this pays nothing back, and its answers count as well."""
     endpoint = make(kind)
-    client = endpoint.ask()
-    began = endpoint.now
-    [asked] = [endpoint.output.asked(began, is_behind=False)]
-    endpoint.now += SECOND
-    endpoint.output.answer(asked, counted(1), began)
-    endpoint.receive(client)
-    endpoint.ask()
-    assert endpoint.output.wanted() == endpoint.now + 4 * SECOND
-
-
-class CountsRenderings(PrometheusOutput):  # a look is for free
-    def answer(self, asked: Sequence[Client], overview: Overview, now: int) -> None:
-        super().answer(asked, overview, self._clock())
-
-
-def one_text_is_made_at_a_time(kind: Make, make: Callable[..., Endpoint]) -> None:
-    """Clients who want it in several forms have it one form after the other; a probe is answered with any."""
-    endpoint = make(kind)
-    heads = [b"", b"Accept-Encoding: gzip\r\n", b"Accept: application/openmetrics-text\r\n"]
-    clients = [endpoint.ask(b"GET /metrics HTTP/1.1\r\n%b\r\n" % head) for head in (*heads, *heads)]
-    clients.append(endpoint.ask(PROBE))
-    for left in (4, 2, 0):
-        assert endpoint.look(counted(1), seconds=60)
-        assert len(endpoint.asked) == left
+    clients, began = [endpoint.ask()], endpoint.now
+    assert endpoint.look_for(1)
+    due = began + 5 * SECOND
+    assert endpoint.output.wanted() is None
+    for took in (0, 0.25):
+        clients.append(endpoint.ask())
+        assert endpoint.output.wanted() == due
+        endpoint.now += SECOND
+        assert endpoint.look_for(0.5, answers=took)
+    clients.append(endpoint.ask())
+    assert endpoint.output.wanted() == due + 5 * SECOND // 4
+    assert not endpoint.look(seconds=0.9)
+    assert endpoint.look(seconds=0.1)
     assert {parse(endpoint.receive(client))[0].status for client in clients} == {200}
 
 
-class MakesAll(PrometheusOutput):
+class CountsRenderings(PrometheusOutput):  # a look is for free
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int, began: int) -> None:
+        super().answer(asked, overview, began, began)
+
+
+class PaysBack(PrometheusOutput):  # the answers at a look that is made anyway
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int, began: int) -> None:
+        was_made_anyway = now < self._next_look_at
+        super().answer(asked, overview, now, began)
+        if was_made_anyway:
+            self._next_look_at = self._next_at
+
+
+def nobody_waits_longer_than_for_a_look(kind: Make, make: Callable[..., Endpoint]) -> None:
+    """However many ask, in whatever form, and though a look takes most of a second: no longer than until
+    the next one that the service makes anyway, a second after the last, is done."""
+    endpoint = make(kind)
+    waits, looked = [], endpoint.now
+    for number in range(40):
+        asked_at, clients = (
+            endpoint.now,
+            [endpoint.ask(FORMS[each % 3]) for each in range(number, number + 3)],
+        )
+        while endpoint.asked:
+            due = endpoint.output.wanted()
+            assert due is not None
+            endpoint.now = max(endpoint.now, min(due, looked + SECOND))
+            endpoint.look_for(0.9, answers=0.01)
+            looked = endpoint.now
+        waits.append(endpoint.now - asked_at)
+        assert {parse(endpoint.receive(client))[0].status for client in clients} == {200}
+        endpoint.now += SECOND // 10
+    assert max(waits) < 2 * SECOND
+
+
+class WaitsForTheLook(PrometheusOutput):  # as long as for one that is made for who asks
     def asked(self, now: int, *, is_behind: bool) -> list[Client]:
-        return self._listener.asked
+        return super().asked(now, is_behind=is_behind) if now >= self._next_look_at else []
 
 
-def who_is_gone_comes_last(kind: Make, make: Callable[..., Endpoint]) -> None:
+FORMS = [
+    b"GET /metrics HTTP/1.1\r\n%b\r\n" % head
+    for head in (b"", b"Accept-Encoding: gzip\r\n", b"Accept: application/openmetrics-text\r\n")
+]
+
+
+def making_each(endpoint: Endpoint, seconds: float) -> Callable[..., Iterator[bytes]]:
+    """A text that takes so long."""
+
+    def slow(overview: Overview, *, openmetrics: bool, **_: object) -> Iterator[bytes]:
+        endpoint.now += round(seconds * SECOND)
+        return pieces(overview, openmetrics=openmetrics)
+
+    return slow
+
+
+def texts_are_made_for_a_while(kind: Make, make: Callable[..., Endpoint], monkeypatch: Patch) -> None:
+    """Clients who want it in several forms have it one form after the other, all at once if that is quick; a
+    probe is answered with any."""
+    for seconds, lefts in ((0.12, [0]), (0.2, [2, 0]), (0.25, [4, 2, 0])):
+        endpoint = make(kind)
+        monkeypatch.setattr(output, "pieces", making_each(endpoint, seconds))
+        clients = [endpoint.ask(form) for form in (*FORMS, *FORMS, PROBE)]
+        for left in lefts:
+            assert endpoint.look(counted(1), seconds=60)
+            assert len(endpoint.asked) == left
+        assert {parse(endpoint.receive(client))[0].status for client in clients} == {200}
+
+
+class MakesOne(PrometheusOutput):
+    def asked(self, now: int, *, is_behind: bool) -> list[Client]:
+        asked = super().asked(now, is_behind=is_behind)
+        return [each for each in asked if output._wish(each) in (None, output._wish(asked[0]))]
+
+
+def who_is_gone_comes_last(kind: Make, make: Callable[..., Endpoint], monkeypatch: Patch) -> None:
     """A text for those who hung up is not made while somebody waits for another."""
     endpoint = make(kind)
-    gone = endpoint.ask(SCRAPE.replace(b"\r\n\r\n", b"\r\nAccept-Encoding: gzip\r\n\r\n"))
+    monkeypatch.setattr(output, "pieces", making_each(endpoint, 1))
+    gone = endpoint.ask(FORMS[1])
     gone.close()
     endpoint.take_in(lambda: not endpoint.output.is_ready())
     client = endpoint.ask()
@@ -315,9 +376,9 @@ def a_default_answer_has_a_size(tmp_path: Path) -> None:
 
 
 class Doubles(PrometheusOutput):
-    def answer(self, asked: Sequence[Client], overview: Overview, now: int) -> None:
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int, began: int) -> None:
         self._max_answer *= 2
-        super().answer(asked, overview, now)
+        super().answer(asked, overview, now, began)
         self._max_answer //= 2
 
 
@@ -325,16 +386,22 @@ def cheap_answers_are_a_quarter_of_a_second_apart(make: Callable[..., Endpoint])
     endpoint = make()
     endpoint.ask(PROBE)
     assert endpoint.look()
+    due = endpoint.now + SECOND // 4
     endpoint.ask(SCRAPE)
     assert not endpoint.look(seconds=0.2)
-    assert endpoint.output.wanted() == endpoint.now + SECOND // 20
+    assert endpoint.output.wanted() == due
     assert endpoint.look(seconds=0.05)
     assert endpoint.output.wanted() is None
 
 
 test_promise, test_twin = promises(
-    Promise(a_look_counts_as_well, PrometheusOutput, [CountsRenderings]),
-    Promise(one_text_is_made_at_a_time, PrometheusOutput, [MakesAll]),
+    Promise(a_look_for_their_sake_counts_as_well, PrometheusOutput, [CountsRenderings, PaysBack]),
+    Promise(nobody_waits_longer_than_for_a_look, PrometheusOutput, [WaitsForTheLook]),
+    Promise(
+        texts_are_made_for_a_while,
+        PrometheusOutput,
+        [MakesOne, Doubled("outputs.prometheus.output:APART")],
+    ),
     Promise(who_is_gone_comes_last, PrometheusOutput, [InTurn], caught=(BlockingIOError,)),
     Promise(a_large_answer_is_none, PrometheusOutput, [Doubles]),
     Promise(a_default_answer_has_a_size, None, [Doubled("prometheus.max_answer")]),

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
-import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qps_service.outputs.metric_names import Alphabet
@@ -14,13 +13,12 @@ from qps_service.outputs.vanished import LIMIT, WINDOWS, Vanished
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Report
 from tests.limits import Doubled
-from tests.promised import Promise, promises
+from tests.promised import Patches, Promise, promises
 from tests.unit.handed_over import OVERVIEW, overview, report, standing
 
 HELP = Key(b"GET", b"/help", 200)
 ROOT = Key(b"GET", b"/", 200)
 COUNTS = {HELP: Counts(32, 16384), Key(b"POST", b"/a.b", 99): Counts(1, 0)}
-Windows = type[Renderer]
 
 
 def render(*reports: Report, tags: bool = False) -> list[str]:
@@ -80,9 +78,9 @@ def rates(
     return [line for line in lines if line.endswith("|g") and ".200." in line]
 
 
-def is_zero_for_a_while(kind: Windows) -> None:
+def is_zero_for_a_while() -> None:
     """The gauge of a route without requests is 0 for some windows, and then it is not told any longer."""
-    renderer = kind("qps", tags=False)
+    renderer = Renderer("qps", tags=False)
     both = {HELP: Counts(10, 0), ROOT: Counts(20, 0)}
     root, help_ = "qps.access.GET._.200.rate:2.0|g", "qps.access.GET._help.200.rate:1.0|g"
     gone = "qps.access.GET._help.200.rate:0|g"
@@ -95,51 +93,44 @@ def is_zero_for_a_while(kind: Windows) -> None:
     assert rates(renderer, {})[1] == gone
 
 
-def is_zero_after_a_restart(kind: Windows) -> None:
+def is_zero_after_a_restart() -> None:
     """What vanished while nobody ran has the rate 0 as well."""
-    renderer, known = kind("qps", tags=False), {HELP: Counts(500, 0), ROOT: Counts(20, 0)}
+    renderer, known = Renderer("qps", tags=False), {HELP: Counts(500, 0), ROOT: Counts(20, 0)}
     for _ in range(WINDOWS):
         assert rates(renderer, {ROOT: Counts(20, 0)}, known)[1:] == ["qps.access.GET._help.200.rate:0|g"]
     assert rates(renderer, {ROOT: Counts(20, 0)}, known)[1:] == []
 
 
-def is_kept_without_a_report(kind: Windows) -> None:
+def is_kept_without_a_report() -> None:
     """Of a log that has no report this time nothing is told; what it had is 0 when it has one again."""
-    renderer, waits = kind("qps", tags=False), overview(standing({}))
+    renderer, waits = Renderer("qps", tags=False), overview(standing({}))
     assert len(rates(renderer, {HELP: Counts(10, 0)})) == 1
     for _ in range(2 * WINDOWS):
         assert list(renderer.lines([], waits)) == []
     assert rates(renderer, {}, {HELP: Counts(10, 0)}) == ["qps.access.GET._help.200.rate:0|g"]
 
 
-class NeverWaits(Renderer):
-    def lines(self, reports: Any, overview: Any) -> Iterator[str]:
-        logs = {report.log for report in reports}
-        told = overview._replace(logs=tuple(log for log in overview.logs if log.log in logs))
-        return super().lines(reports, told)
+LINES = Renderer.lines
 
 
-class NeverZero(Renderer):
-    def lines(self, *arguments: Any) -> Iterator[str]:
-        return (line for line in super().lines(*arguments) if ":0|g" not in line)
+def never_wait(renderer: Renderer, reports: Any, overview: Any) -> Iterator[str]:
+    logs = {report.log for report in reports}
+    told = overview._replace(logs=tuple(log for log in overview.logs if log.log in logs))
+    return LINES(renderer, reports, told)
 
 
-class ForEver(Renderer):
-    def lines(self, *arguments: Any) -> Iterator[str]:
-        if self._fading:
-            self._fading.remember(list(self._fading._left))
-        return super().lines(*arguments)
+def never_zero(renderer: Renderer, *arguments: Any) -> Iterator[str]:
+    return (line for line in LINES(renderer, *arguments) if ":0|g" not in line)
 
 
-class Newborn(Renderer):
-    def lines(self, reports: Any, overview: Any) -> Iterator[str]:
-        return super().lines(reports, OVERVIEW)
+def instead(lines: Callable[..., Iterator[str]]) -> list[Patches]:
+    return [Patches((Renderer, "lines", lines))]
 
 
 test_promise, test_twin = promises(
-    Promise(is_zero_for_a_while, Renderer, [NeverZero, ForEver], caught=(IndexError,)),
-    Promise(is_zero_after_a_restart, Renderer, [Newborn]),
-    Promise(is_kept_without_a_report, Renderer, [NeverWaits]),
+    Promise(is_zero_for_a_while, None, instead(never_zero), caught=(IndexError,)),
+    Promise(is_zero_after_a_restart, None, instead(lambda self, reports, _: LINES(self, reports, OVERVIEW))),
+    Promise(is_kept_without_a_report, None, instead(never_wait)),
 )
 
 
@@ -175,6 +166,8 @@ test_limits, test_limits_that_are_doubled = promises(
 Pack = Callable[[list[str], int], Iterator[bytes]]
 
 
+@given(sizes=st.lists(st.integers(1, 50), max_size=60), limit=st.integers(10, 60))
+@example(sizes=[5] * 20, limit=22)
 def check_packed(pack: Pack, sizes: list[int], limit: int) -> None:
     """Datagrams have whole lines, within the limit, and as many as fit."""
     lines = [f"{number % 10}" * size for number, size in enumerate(sizes)]
@@ -185,26 +178,10 @@ def check_packed(pack: Pack, sizes: list[int], limit: int) -> None:
         assert len(packet) + 1 + len(after.split("\n")[0]) > limit, "another line would have had room"
 
 
-@given(st.lists(st.integers(1, 50), max_size=60), st.integers(10, 60))
-def test_datagrams_have_whole_lines_and_are_full(sizes: list[int], limit: int) -> None:
-    check_packed(pack, sizes, limit)
-
-
 def cutting(lines: list[str], limit: int) -> Iterator[bytes]:
     text = "\n".join(lines).encode()
     return (text[at : at + limit] for at in range(0, len(text), limit))
 
 
-def one_by_one(lines: list[str], limit: int) -> Iterator[bytes]:
-    return (line.encode() for line in lines)
-
-
-def breaks_are_not_counted(lines: list[str], limit: int) -> Iterator[bytes]:
-    return pack(lines, limit + 1)
-
-
-@pytest.mark.twin
-@pytest.mark.parametrize("twin", [cutting, one_by_one, breaks_are_not_counted])
-def test_other_datagrams_are_caught(twin: Pack) -> None:
-    with pytest.raises(AssertionError):
-        check_packed(twin, [5] * 20, 22)
+NO_BREAKS = {"breaks are not counted": lambda lines, limit: pack(lines, limit + 1), "cutting": cutting}
+test_packed, test_packed_twin = promises(Promise(check_packed, pack, NO_BREAKS))

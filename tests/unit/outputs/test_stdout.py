@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Notify
+from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs import stdout
 from qps_service.outputs.base import OutputClosed
 from qps_service.outputs.stdout import BACKLOG, LAST_WAIT, StdoutOutput
@@ -23,7 +23,7 @@ from tests.limits import Doubled
 from tests.promised import Promise, nothing, promises, says_each, twin
 from tests.unit.handed_over import emit
 
-Make = Callable[[int, Notify], StdoutOutput]
+Make = Callable[..., StdoutOutput]
 
 DROPPING = Notice(OUTPUT_FAILED, "nobody reads stdout; dropping reports there")
 RESUMED = Notice(OUTPUT_RESUMED, "stdout takes reports again")
@@ -91,10 +91,11 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
 
 
 def a_report_is_visible_at_once(make: Make, pipe: Pipe) -> None:
-    """A report is in the pipe when `emit` returns."""
+    """A report is in the pipe when `emit` returns. Others who share the descriptor still block on it."""
     output = make(pipe.write_end, say_nothing)
     emit(output, report(1))
     assert pipe.read() == render_text(report(1)).encode()
+    assert os.get_blocking(pipe.write_end)
 
 
 # --- a slow reader
@@ -124,11 +125,6 @@ def a_slow_reader_never_blocks_the_counting(make: Make, pipe: Pipe) -> None:
     for sequence in range(number):
         emit(output, report(sequence, 4000))
     assert said == [DROPPING, RESUMED, DROPPING]
-
-
-def test_others_who_share_the_descriptor_still_block_on_it(pipe: Pipe) -> None:
-    emit(StdoutOutput(pipe.write_end, say_nothing), report(1))
-    assert os.get_blocking(pipe.write_end)
 
 
 def a_slow_reader_is_not_waited_for_long(make: Make) -> None:
@@ -185,36 +181,26 @@ def left(how: str) -> Iterator[int]:
     os.close(writer)
 
 
-def a_supervisor_may_go(make: Make, how: str) -> None:
-    """What would be read by one that has gone is dropped; that is said once, and nothing ends."""
+def another_who_goes_ends_it(make: Make, how: str, status: int) -> None:
+    """Quietly at a shell's pipe; at a socket, where a supervisor may be, it is said, and no success. Where a
+    supervisor is known, what it would read is dropped; that is said once, and nothing ends."""
     said: list[Notice] = []
     with left(how) as descriptor:
-        output = make(descriptor, said.append)
+        with pytest.raises(OutputClosed) as caught:
+            emit(make(descriptor, said.append), report(1))
+        assert (caught.value.status, said) == (status, [BROKEN] if status else [])
+        output = make(descriptor, said.append, supervised=True)
+        said.clear()
         for sequence in range(3):
             emit(output, report(sequence))
             output.flush(0)
         output.close()
-    assert said == [BROKEN]
-    assert output.trouble.failures == 3
+    assert (said, output.trouble.failures) == ([BROKEN], 3)
 
 
-def another_who_goes_ends_it(make: Make, how: str, status: int) -> None:
-    """Quietly at a shell's pipe; at a socket, where a supervisor may be, it is said, and no success."""
-    said: list[Notice] = []
-    with left(how) as descriptor:
-        output = make(descriptor, said.append)
-        with pytest.raises(OutputClosed) as caught:
-            emit(output, report(1))
-    assert caught.value.status == status
-    assert said == ([BROKEN] if status else [])
-
-
-def supervised(descriptor: int, notify: Notify) -> StdoutOutput:
-    return StdoutOutput(descriptor, notify, supervised=True)
-
-
-def takes_sockets_for_pipes(descriptor: int, notify: Notify) -> StdoutOutput:
-    return twin(StdoutOutput, "", "_is_socket", instead=nothing)(descriptor, notify)
+def supervised(always: bool) -> Make:
+    """Whatever is so."""
+    return lambda descriptor, notify, **_: StdoutOutput(descriptor, notify, supervised=always)
 
 
 # --- other faults
@@ -248,12 +234,6 @@ def write_at_once(output: StdoutOutput, reports: Sequence[Report], *_: object) -
         os.write(output._descriptor, render_text(report).encode())
 
 
-def keep_all(output: StdoutOutput, reports: Sequence[Report], *_: object) -> None:
-    for report in reports:
-        output._waiting += render_text(report).encode()
-    output.flush(0)
-
-
 def keep_the_start(output: StdoutOutput, reports: Sequence[Report], *arguments: Any) -> None:
     """Of what does not fit, a part is kept."""
     StdoutOutput.emit(output, reports, *arguments)
@@ -262,30 +242,21 @@ def keep_the_start(output: StdoutOutput, reports: Sequence[Report], *arguments: 
 
 
 SAYS_EACH = says_each(StdoutOutput, "emit")
+BUFFERED = twin(StdoutOutput, "buffered", "flush", instead=nothing)  # as a pipe's writers do by default
+BLOCKS = twin(StdoutOutput, "blocks", "emit", instead=write_at_once)
+KEEPS_THE_START = twin(StdoutOutput, "keeps the start", "emit", instead=keep_the_start)
+SLOW = [BLOCKS, KEEPS_THE_START, SAYS_EACH, Doubled("outputs.stdout:BACKLOG")]
+AT_A_SOCKET = {
+    "ends": supervised(False),
+    "takes sockets for pipes": twin(StdoutOutput, "", "_is_socket", instead=nothing),
+}
 test_promise, test_twin = promises(
-    # As a pipe's writers do by default.
-    Promise(
-        a_report_is_visible_at_once, StdoutOutput, [twin(StdoutOutput, "buffered", "flush", instead=nothing)]
-    ),
-    Promise(
-        a_slow_reader_never_blocks_the_counting,
-        StdoutOutput,
-        [
-            twin(StdoutOutput, "blocks", "emit", instead=write_at_once),
-            twin(StdoutOutput, "keeps all", "emit", instead=keep_all),
-            twin(StdoutOutput, "keeps the start", "emit", instead=keep_the_start),
-            SAYS_EACH,
-            Doubled("outputs.stdout:BACKLOG"),
-        ],
-    ),
+    Promise(a_report_is_visible_at_once, StdoutOutput, [BUFFERED]),
+    Promise(a_slow_reader_never_blocks_the_counting, StdoutOutput, SLOW),
     Promise(a_slow_reader_is_not_waited_for_long, StdoutOutput, [Doubled("outputs.stdout:LAST_WAIT")]),
     Promise(faults_are_said_once, StdoutOutput, [SAYS_EACH]),
-    *(
-        Promise(a_supervisor_may_go, supervised, {"ends": StdoutOutput}, (OutputClosed,), how=how)
-        for how in ("pipe", "socket")
-    ),
-    Promise(another_who_goes_ends_it, StdoutOutput, {"goes on": supervised}, how="pipe", status=0),
-    Promise(another_who_goes_ends_it, StdoutOutput, [takes_sockets_for_pipes], how="socket", status=1),
+    Promise(another_who_goes_ends_it, StdoutOutput, {"goes on": supervised(True)}, how="pipe", status=0),
+    Promise(another_who_goes_ends_it, StdoutOutput, AT_A_SOCKET, (OutputClosed,), how="socket", status=1),
 )
 
 

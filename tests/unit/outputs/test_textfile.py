@@ -133,14 +133,6 @@ def nobody_was_there_first(make: Make, tmp_path: Path, lay: Callable[[Path], obj
     assert (tmp_path / "precious").read_text() == ""
 
 
-def a_link_is_not_followed(make: Make, tmp_path: Path) -> None:
-    nobody_was_there_first(make, tmp_path, lambda path: path.symlink_to(tmp_path / "precious"))
-
-
-def a_directory_is_in_nobodys_way(make: Make, tmp_path: Path) -> None:
-    nobody_was_there_first(make, tmp_path, Path.mkdir)
-
-
 def even_a_known_name_is_not_opened(make: Make, tmp_path: Path) -> None:
     """Whoever guessed it gets nothing written through it, and the report says so."""
     said: list[Notice] = []
@@ -164,16 +156,6 @@ def write_in_place(output: TextfileOutput, reports: object, overview: Overview, 
 def open_whatever_is_there(output: TextfileOutput, new: str, text: Iterable[bytes]) -> None:
     with open(new, "wb") as file:
         file.writelines(text)
-
-
-def write_for_ourselves(output: TextfileOutput, new: str, text: Iterable[bytes]) -> None:
-    with open(new, "xb") as file:
-        file.writelines(text)
-
-
-def remove_all_that_is_new(output: TextfileOutput) -> None:
-    for each in Path(output._path).parent.glob("*.new"):
-        each.unlink()
 
 
 class OneName(TextfileOutput):
@@ -205,38 +187,25 @@ def two_services_share_no_series(make: Make, tmp_path: Path) -> None:
     assert len(set(series)) == len(series)
 
 
+BY_LOG = twin(TextfileOutput, "by log", "emit", first=lambda self: self._labels.clear())
+BY_NAME = twin(TextfileOutput, "by name", "emit", first=lambda self: self._labels.update(file="qps"))
+LARGER = twin(TextfileOutput, "doubles", "emit", first=lambda self: vars(self).update(_most=1 << 20))
+IN_PLACE = twin(TextfileOutput, "in place", "emit", instead=write_in_place)
+READ_TOO_SOON = Patches((textfile, "_END", ".prom"))  # node_exporter does, before it is whole
+LAID: dict[str, Callable[[Path], object]] = {
+    "a link": lambda path: path.symlink_to(path.with_name("precious")),
+    "a directory": Path.mkdir,
+}
 test_promise, test_twin = promises(
-    Promise(
-        two_services_share_no_series,
-        TextfileOutput,
-        [
-            twin(TextfileOutput, "by log", "emit", first=lambda self: self._labels.clear()),
-            twin(TextfileOutput, "by name", "emit", first=lambda self: self._labels.update(file="qps")),
-        ],
-        caught=(KeyError,),
-    ),
+    Promise(two_services_share_no_series, TextfileOutput, [BY_LOG, BY_NAME], caught=(KeyError,)),
     Promise(a_default_file_has_a_size, None, [Doubled("textfile.max_answer")]),
-    Promise(
-        is_never_large,
-        TextfileOutput,
-        [twin(TextfileOutput, "doubles", "emit", first=lambda self: vars(self).update(_most=1 << 20))],
+    Promise(is_never_large, TextfileOutput, [LARGER]),
+    Promise(a_reader_finds_a_whole_file, TextfileOutput, [IN_PLACE, READ_TOO_SOON]),
+    Promise(what_a_killed_process_left_is_removed, TextfileOutput, [LEAVES]),
+    *(
+        Promise(nobody_was_there_first, TextfileOutput, [OneName], label=name, lay=lay)
+        for name, lay in LAID.items()
     ),
-    Promise(
-        a_reader_finds_a_whole_file,
-        TextfileOutput,
-        [
-            twin(TextfileOutput, "in place", "emit", instead=write_in_place),
-            twin(TextfileOutput, "by umask", "_write", instead=write_for_ourselves),
-            Patches((textfile, "_END", ".prom")),  # node_exporter reads it, before it is whole
-        ],
-    ),
-    Promise(
-        what_a_killed_process_left_is_removed,
-        TextfileOutput,
-        [LEAVES, twin(TextfileOutput, "removes all", "_clear", instead=remove_all_that_is_new)],
-    ),
-    Promise(a_link_is_not_followed, TextfileOutput, [OneName]),
-    Promise(a_directory_is_in_nobodys_way, TextfileOutput, [OneName]),
     Promise(even_a_known_name_is_not_opened, TextfileOutput, [OPENS]),
 )
 

@@ -64,12 +64,6 @@ def test_no_route_reads_as_a_line_of_ours() -> None:
     assert [row[0] for row in rows] == ["-", "/total", r"\x70ossible loss", r"\x74otal", "total"]
 
 
-def with_methods(report: Report) -> str:
-    lines = render_text(report).splitlines(keepends=True)
-    rows = [f"{row.route.decode()}\t{row.status}\t{format_rate(row.rate)}\n" for row in report.rows]
-    return "".join([*lines[:2], *rows, *lines[-2:]])
-
-
 TIMES = {
     LatencyKey(b"/", 2): told([12 * MILLI] * 90 + [45 * MILLI] * 9),
     LatencyKey(b"/", 5): told([1_300_000_001]),
@@ -104,7 +98,6 @@ def always(report: Report, **_: bool) -> str:
 
 RENDERERS: dict[str, Callable[[Report], str]] = {
     "a padded day": lambda report: render_text(report).replace("Sep  9", "Sep 09"),
-    "methods": with_methods,
     "in UTC": lambda report: time.asctime(time.gmtime(report.at)) + render_text(report)[24:],
     "no empty line": lambda report: render_text(report)[:-1],
 }
@@ -153,27 +146,14 @@ def test_the_values_behind_it() -> None:
 
 
 def test_rows_are_sorted_by_the_bytes_of_the_route_then_by_status() -> None:
-    keys = [
-        (b"/", 1),
-        (b"/", 99),
-        (b"/", 200),
-        (b"/B", 200),
-        (b"/a", 200),
-        (b"/a/", 200),
-        (b"other", 200),
-        (b"\xff", 5),
-    ]
+    keys = [(b"/", 1), (b"/", 99), (b"/", 200), (b"/B", 200), (b"/a", 200), (b"/a/", 200), (b"other", 200)]
+    keys += [(b"\xff", 5)]
     counts = {Key(b"GET", route, status): Counts(10, 0) for route, status in reversed(keys)}
     rows = render_text(report_of(counts)).split("\n")[2:-3]
     assert rows == [
         "/\t001\t1", "/\t099\t1", "/\t200\t1", "/B\t200\t1",
         "/a\t200\t1", "/a/\t200\t1", "other\t200\t1", "\\xff\t005\t1",
     ]  # fmt: skip
-
-
-def test_a_hostile_route_adds_no_line_and_no_column() -> None:
-    text = render_text(report_of({Key(b"GET", b"/\ntotal\t-\t0\x1b[2J", 200): Counts(10, 0)}))
-    assert text.split("\n")[2] == r"/\x0atotal\x09-\x090\x1b[2J" + "\t200\t1"
 
 
 @pytest.mark.parametrize(
@@ -185,40 +165,18 @@ def test_rates_go_by_the_windows_real_length(nanoseconds: int, rate: str) -> Non
     assert text.split("\n")[2:4] == [f"/help\t200\t{rate}", f"total\t-\t{rate}"]
 
 
-@pytest.mark.parametrize(
-    ("rate", "shown"),
-    [
-        (0, "0"),
-        (10.3, "10.3"),
-        (10.0, "10"),
-        (100.0, "100"),
-        (0.1, "0.1"),
-        (0.5, "0.5"),
-        (0.09, "0.09"),
-        (0.0912, "0.091"),
-        (0.0033, "0.0033"),
-        (0.00334, "0.0033"),
-        (0.996, "1"),
-        (0.0996, "0.1"),
-        (0.00996, "0.01"),
-        (0.000010149, "0.00001"),
-        (0.000011574, "0.000012"),  # once a day
-        (1.005, "1"),  # the float below 1.005
-        (1.015, "1.01"),  # the float below 1.015
-        (2.675, "2.67"),  # the float below 2.675
-        (99.995, "100"),  # the float above 99.995
-        (99.994, "99.99"),
-        (123.456, "123.46"),
-        (200000.0, "200000"),
-        (1e15, "1000000000000000"),
-        (1e22, "10000000000000000000000"),
-        (1 / 3, "0.33"),
-        (2 / 3, "0.67"),
-        (1 / 30, "0.033"),
-    ],
-)
-def test_rounding(rate: float, shown: str) -> None:
-    assert format_rate(rate) == shown
+ROUNDINGS = {
+    0: "0", 10.3: "10.3", 10.0: "10", 100.0: "100", 0.1: "0.1", 0.5: "0.5", 0.09: "0.09", 0.0912: "0.091",
+    0.0033: "0.0033", 0.00334: "0.0033", 0.996: "1", 0.0996: "0.1", 0.00996: "0.01", 0.000010149: "0.00001",
+    1.005: "1", 1.015: "1.01", 2.675: "2.67",  # the floats below these
+    99.995: "100", 99.994: "99.99", 123.456: "123.46",  # the float above 99.995
+    200000.0: "200000", 1e15: "1000000000000000", 1e22: "10000000000000000000000",
+    1 / 3: "0.33", 2 / 3: "0.67", 1 / 30: "0.033", 0.000011574: "0.000012",  # the last: once a day
+}  # fmt: skip
+
+
+def test_rounding() -> None:
+    assert {rate: format_rate(rate) for rate in ROUNDINGS} == ROUNDINGS
 
 
 COUNT, LENGTH = st.integers(0, 10**12), st.integers(1, 400 * 86_400 * SECOND)

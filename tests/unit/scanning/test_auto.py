@@ -1,5 +1,6 @@
 """Format `auto` in a log that is followed: each line counts once, under the format that the lines tell."""
 
+import inspect
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,6 @@ from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
 from qps_service.following.generation import Chunk
 from qps_service.following.resume import Resume
-from qps_service.formats.detection import Votes
 from qps_service.ledger.ledger import Ledger
 from qps_service.notices.kinds import FORMAT_CHOSEN, FORMAT_UNFIT, REJECTED, Kind, Notice
 from qps_service.notices.throttle import Throttle
@@ -249,6 +249,12 @@ def a_restart_keeps_the_choice(begin: Begin) -> None:
     log.read(JSON * 3 + COMMON)
     log.commit()
     assert (log.said(), log.totals()) == ([], (2, 3))
+    log.pipeline._scanner.chosen = "of a later version"  # which is known no more
+    log.commit()
+    log.restart()
+    log.read(JSON)
+    log.commit()
+    assert log.totals() == (3, 3)
 
 
 def a_reload_keeps_the_choice(begin: Begin) -> None:
@@ -269,18 +275,6 @@ def a_reload_keeps_the_choice(begin: Begin) -> None:
     log.read(DEFAULT)
     log.commit()
     assert (len(log.said()), log.totals()) == (1, (6, 2))
-
-
-def test_a_choice_that_is_known_no_more_is_made_anew(begin: Begin) -> None:
-    log = begin()
-    log.read(COMMON)
-    log.commit()
-    log.pipeline._scanner.chosen = "of a later version"
-    log.commit()
-    log.restart()
-    log.read(JSON)
-    log.commit()
-    assert log.totals() == (2, 0)
 
 
 def what_was_there_before_tells_the_format(begin: Begin) -> None:
@@ -305,13 +299,6 @@ def what_was_there_before_tells_the_format(begin: Begin) -> None:
     log.read(JSON)
     log.commit()
     assert log.said() == ["LOG is read in the format combined: 3 of 4 lines fit combined, 1 json"]
-
-
-def test_a_format_that_is_set_says_nothing(begin: Begin) -> None:
-    log = begin(log_format="default")
-    log.read(DEFAULT)
-    log.commit()
-    assert (log.said(), log.totals()) == ([], (1, 0))
 
 
 # --- what most lines fit no longer
@@ -380,7 +367,7 @@ def that_nothing_fits_is_said(begin: Begin) -> None:
         log.read(lines * FIRST)
         log.commit()
         assert len(log.said(FORMAT_UNFIT)) == 1
-        assert log.totals() == (0, 3 * FIRST)
+        assert (log.said(), log.totals()) == ([], (0, 3 * FIRST))
 
 
 def it_is_not_said_while_any_fits(begin: Begin) -> None:
@@ -409,6 +396,16 @@ def rejects_are_said_after_the_last_commit_too(begin: Begin) -> None:
     assert len(log.said(REJECTED)) == 1
 
 
+def older_lines_are_not_judged() -> None:
+    """However short lines are: a text of nothing but newlines has 64 K of them."""
+    recent = auto._Recent()
+    recent.add(b"\n" * 50_000 + JUNK * 2, 50_002, 50_002, RECENT)
+    assert recent.text == b"\n" * 998 + JUNK * 2
+    recent = auto._Recent()
+    recent.add(JUNK * 3, 3, 3, RECENT)
+    assert recent.text == JUNK * 3
+
+
 # --- twins
 
 
@@ -423,54 +420,26 @@ class SettlesLate(LogPipeline):
         return entries
 
 
-class ForgetsTheChoice(LogPipeline):
+def forgets_the_choice(self: LogPipeline, *arguments: Any) -> Entry:
     """Each process looks for itself."""
-
-    def _entry(self, *arguments: Any) -> Entry:
-        return super()._entry(*arguments)._replace(format=None)
+    return LogPipeline._entry(self, *arguments)._replace(format=None)
 
 
-class ChoosesAnew(LogPipeline):
+def chooses_anew(self: LogPipeline, config: LogConfig) -> None:
     """Whatever is set, the format is looked for again."""
-
-    def reconfigure(self, config: LogConfig) -> None:
-        super().reconfigure(config)
-        self._scanner = self._make_scanner(config, None)
+    LogPipeline.reconfigure(self, config)
+    self._scanner = self._make_scanner(config, None)
 
 
-class SaysAnotherPlace(LogPipeline):
-    """Where the block began."""
-
-    def _say_choice(self, name: str, reason: str, *, anew: bool, left: int = 0) -> None:
-        if self._reading and anew:
-            self._reading.offset -= len(JSON)
-        super()._say_choice(name, reason, anew=anew, left=left)
-        if self._reading and anew:
-            self._reading.offset += len(JSON)
-
-
-class SaysEach(LogPipeline):
+def says_each(pipeline: LogPipeline) -> None:
     """Nothing holds it back."""
-
-    def read(self, now: int) -> Iterator[None]:
-        self._unfit_said = Throttle(0)
-        yield from super().read(now)
+    pipeline._unfit_said = Throttle(0)
 
 
-class SaysAtALook(LogPipeline):
+def says_at_a_look(pipeline: LogPipeline, now: int) -> None:
     """What a commit rejects is said at the next look."""
-
-    def _say_rejects(self, now: int) -> None:
-        if not self.is_committing:
-            super()._say_rejects(now)
-
-    is_committing = False
-
-    def entries(self, sequence: int, now: int, at: int) -> list[Entry]:
-        self.is_committing = True
-        entries = super().entries(sequence, now, at)
-        self.is_committing = False
-        return entries
+    if "entries" not in {frame.function for frame in inspect.stack()}:
+        LogPipeline._say_rejects(pipeline, now)
 
 
 def rejects_what_was_looked_at(counter: LineCounter) -> None:
@@ -479,121 +448,46 @@ def rejects_what_was_looked_at(counter: LineCounter) -> None:
         counter._count(*counter._waiting.blocks.pop(0))
 
 
-def counts_twice(counter: LineCounter) -> None:
-    for block in counter._waiting.blocks if counter._waiting else ():
-        counter._count(*block)
-
-
-def gives_up(counter: LineCounter) -> None:
-    counter._waiting = None
-
-
-def is_there(self: auto._Waiting, votes: Votes) -> bool:
-    return self.former is not None and votes.number > 0
-
-
-def following(make: type[LogPipeline]) -> Patches:
-    return Patches((Log, "make", make))
+def following(name: str, method: str, **changes: Any) -> Patches:
+    return Patches((Log, "make", twin(LogPipeline, name, method, **changes)))
 
 
 def counting(name: str, method: str, **changes: Any) -> Patches:
     return Patches((pipeline_module, "LineCounter", twin(LineCounter, name, method, **changes)))
 
 
-def set_to(name: str, value: object) -> Patches:
-    return Patches((auto, name, value))
-
-
-settles_each = counting("settles", "scan", then=LineCounter.settle)
 rejects_each = counting("rejects", "scan", then=rejects_what_was_looked_at)
 never_doubts = counting("never doubts", "_doubt", instead=nothing)
 
+settles_each = counting("settles each", "scan", then=LineCounter.settle)
+settles_once = counting("once", "settle", then=lambda self: setattr(self, "_waiting", None))
+never_settles = counting("never", "settle", instead=nothing)
+forgets_what_was = counting("forgets", "learn", instead=nothing)
+whatever_comes = Patches((auto._Waiting, "_is_as_before", lambda self, votes: bool(self.former)))
+ENOUGH = [Doubled("formats.detection:VOTES"), Doubled("scanning.auto:WAITING")]
+KILLED = {"settles late": Patches((Log, "make", SettlesLate)), "commits what waits": never_settles}
+RESTARTED = [following("forgets", "_entry", instead=forgets_the_choice)]
+RELOADED = [following("chooses anew", "reconfigure", instead=chooses_anew)]
+UNSAID = {
+    "says each": following("says each", "read", first=says_each),
+    "never": never_doubts,
+    "late": Doubled("service.pipeline:UNFIT_SAID_EVERY"),
+}
+AFTER_A_LOOK = [following("at a look", "_say_rejects", instead=says_at_a_look)]
 test_promise, test_twin = promises(
-    Promise(
-        lines_wait_until_a_window_ends,
-        None,
-        {
-            "settles each": settles_each,
-            "rejects each": rejects_each,
-            "counts twice": counting("twice", "settle", first=counts_twice),
-        },
-    ),
-    Promise(
-        enough_lines_are_waited_for_no_longer,
-        None,
-        {"all wait": set_to("WAITING", 1 << 30)},
-    ),
-    Promise(what_came_first_is_not_lost, None, {"rejects each": rejects_each}),
-    Promise(where_nothing_fits_it_goes_on_looking, None, {"once": counting("once", "settle", then=gives_up)}),
-    Promise(
-        a_cut_file_gets_what_waited_of_it,
-        None,
-        {"is not told": Patches((Chunk, "is_last", False))},
-    ),
-    Promise(
-        a_kill_while_lines_wait_loses_nothing,
-        None,
-        {
-            "settles late": following(SettlesLate),
-            "commits what waits": counting("never", "settle", instead=nothing),
-        },
-    ),
-    Promise(a_restart_keeps_the_choice, None, {"forgets": following(ForgetsTheChoice)}),
-    Promise(a_reload_keeps_the_choice, None, {"chooses anew": following(ChoosesAnew)}),
-    Promise(
-        what_was_there_before_tells_the_format,
-        None,
-        {
-            "nothing before": counting("forgets", "learn", instead=nothing),
-            "whatever comes": Patches(
-                (auto._Waiting, "_is_as_before", lambda self, votes: bool(self.former))
-            ),
-        },
-    ),
-    Promise(
-        a_log_that_changes_its_format_is_judged_anew,
-        None,
-        {"never doubts": never_doubts, "another place": following(SaysAnotherPlace)},
-    ),
-    Promise(
-        it_is_not_judged_anew_while_most_lines_count,
-        None,
-        {"doubts soon": set_to("RECENT", 10)},
-    ),
-    Promise(
-        that_nothing_fits_is_said,
-        None,
-        {"says each": following(SaysEach), "never": never_doubts},
-    ),
-    Promise(it_is_not_said_while_any_fits, None, {"soon": set_to("RECENT", FIRST)}),
-    Promise(rejects_are_said_after_the_last_commit_too, None, {"at a look": following(SaysAtALook)}),
-)
-
-
-# --- limits
-
-
-def older_lines_are_not_judged() -> None:
-    """However short lines are: a text of nothing but newlines has 64 K of them."""
-    recent = auto._Recent()
-    recent.add(b"\n" * 50_000 + JUNK * 2, 50_002, 50_002, RECENT)
-    assert recent.text == b"\n" * 998 + JUNK * 2
-    recent = auto._Recent()
-    recent.add(JUNK * 3, 3, 3, RECENT)
-    assert recent.text == JUNK * 3
-
-
-test_limits, test_limits_that_are_doubled = promises(
-    Promise(
-        older_lines_are_not_judged,
-        None,
-        [Doubled("scanning.auto:RECENT"), Patches((auto._Recent, "text", property(lambda self: self._text)))],
-    ),
-    Promise(
-        enough_lines_are_waited_for_no_longer,
-        None,
-        [Doubled("formats.detection:VOTES"), Doubled("scanning.auto:WAITING")],
-    ),
+    Promise(lines_wait_until_a_window_ends, None, {"settles": settles_each, "rejects": rejects_each}),
+    Promise(enough_lines_are_waited_for_no_longer, None, ENOUGH),
+    Promise(what_came_first_is_not_lost, None, [rejects_each]),
+    Promise(where_nothing_fits_it_goes_on_looking, None, [settles_once]),
+    Promise(a_cut_file_gets_what_waited_of_it, None, [Patches((Chunk, "is_last", False))]),
+    Promise(a_kill_while_lines_wait_loses_nothing, None, KILLED),
+    Promise(a_restart_keeps_the_choice, None, RESTARTED),
+    Promise(a_reload_keeps_the_choice, None, RELOADED),
+    Promise(what_was_there_before_tells_the_format, None, [forgets_what_was, whatever_comes]),
+    Promise(a_log_that_changes_its_format_is_judged_anew, None, [never_doubts]),
+    Promise(it_is_not_judged_anew_while_most_lines_count, None, [Patches((auto, "RECENT", 10))]),
+    Promise(that_nothing_fits_is_said, None, UNSAID),
     Promise(it_is_not_said_while_any_fits, None, [Doubled("scanning.auto:RECENT")]),
-    Promise(that_nothing_fits_is_said, None, [Doubled("service.pipeline:UNFIT_SAID_EVERY")]),
+    Promise(rejects_are_said_after_the_last_commit_too, None, AFTER_A_LOOK),
+    Promise(older_lines_are_not_judged, None, [Doubled("scanning.auto:RECENT")]),
 )

@@ -2,29 +2,20 @@
 that they state."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
 
 import pytest
 
 from qps_service.formats import combined, timestamps
 from qps_service.formats import line as reference
-from qps_service.formats.presets import ALIASES, compile_format
-from qps_service.scanning import _scan, pure
-from qps_service.scanning.native import NativeScanner
+from qps_service.formats.presets import COMBINED_ALIASES, compile_format
+from qps_service.scanning import pure
 from qps_service.scanning.options import ScanOptions
-from qps_service.scanning.pure import PureScanner
-from qps_service.scanning.scanner import Scanner
 from qps_service.values.counts import Counts, Key
-from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import no_spill
+from tests.promised import Patches, promises
+from tests.unit.conftest import MAKERS, Make, by_each, no_spill
 
-Make = Callable[[ScanOptions, Callable[..., None]], Scanner]
-MAKERS: dict[str, Make] = {
-    "py": PureScanner,
-    **{f"c-{level}": partial(NativeScanner, level=level) for level in _scan.LEVELS},
-}
 FAMILY = compile_format("combined")
 LIMIT = 64 * 1024  # bytes of a line
 TEN = int(datetime(2026, 11, 24, 10, tzinfo=UTC).timestamp())
@@ -219,15 +210,12 @@ def check_line(make: Make, line: bytes, expected: Expected | str) -> None:
         assert not span or set(found.times) == {time}, line
 
 
-def check_servers(make: Make) -> None:
-    """What each server writes counts, with its size and its time."""
-    for line, expected in SERVERS.values():
-        check_line(make, line, expected)
+LINES: dict[str, Mapping[str, tuple[bytes, Expected | str]]] = {"servers": SERVERS, "shapes": SHAPES}
 
 
-def check_shapes(make: Make) -> None:
-    """Whatever stands around time, request, status and size, and whatever stands in them."""
-    for line, expected in SHAPES.values():
+def check_lines(make: Make, kind: str) -> None:
+    """What each server writes counts, with its size and its time; and whatever stands around or in them."""
+    for line, expected in LINES[kind].values():
         check_line(make, line, expected)
 
 
@@ -235,70 +223,36 @@ def at(*parts: int) -> int:
     return int(datetime(*parts, tzinfo=UTC).timestamp())  # type: ignore[arg-type,misc]
 
 
+# Each is the same time; each other one is none.
+ARE_TEN = (
+    *(b"24/Nov/2026:10:00:00 +0000", b"24/nov/2026:10:00:00", b"24/NOV/2026:10:00:00 Z"),
+    *(b"24/Nov/2026:10:00:00.123 +0000", b"24/Nov/2026:10:00:00,5", b"24/Nov/2026:10:00:00 UTC"),
+    *(b"24/Nov/2026:10:00:00 GMT", b"24/Nov/2026:10:00:00utc", b"24/Nov/2026:12:00:00 +02:00"),
+    *(b"24/Nov/2026:12:00:00+0200", b"24/Nov/2026:12:00:00 +02", b"24/Nov/2026:04:30:00 -0530"),
+    *(b"24/Nov/2026 10:00:00", b"24-Nov-2026 10:00:00.123", b"24 Nov 2026 10:00:00"),
+    *(b"Tue, 24 Nov 2026 10:00:00 GMT", b"Tue 24 nov 2026 10:00:00"),
+    *(b"Tue Nov 24 10:00:00 2026", b"tue NOV 24 10:00:00.5 2026", b"Tue Nov 24 10:00:00 UTC 2026"),
+    *(b"Tue Nov 24 12:00:00 +0200 2026", b"2026-11-24 10:00:00", b"2026-11-24\t10:00:00"),
+    *(b"2026-11-24T10:00:00Z", b"2026-11-24t10:00:00z", b"2026-11-24T10:00:00.123456789+00:00"),
+    *(b"2026-11-24T12:00:00 +0200", b"2026-11-24 10:00:00,123 UTC", b"2026/11/24 10:00:00"),
+    *(b"%d" % TEN, b"%d.123" % TEN, b"%d123" % TEN, b"%d." % TEN, b"%d123456789" % TEN),
+)
+ARE_NONE = (
+    *(b"24/Nov/2026:10:00", b"24/Nov/2026T10:00:00", b"4/Nov/2026:10:00:00", b"24/November/2026:10:00:00"),
+    *(b"24/11/2026:10:00:00", b"24-Nov/2026:10:00:00", b"24/Nov/2026:24:00:00", b"24/Nov/1969:10:00:00"),
+    *(b"32/Nov/2026:10:00:00", b"00/Nov/2026:10:00:00", b"24/Nov/2026:10:00:00 CET", b"2026-13-24 10:00:00"),
+    *(b"24/Nov/2026:10:00:00 ", b" 24/Nov/2026:10:00:00", b"24/Nov/2026:10:00:00.", b"2026-11-24"),
+    *(b"10:00:00", b"24/Nov/2026:10:00:00  Z", b"24/Nov/2026:10:00:00 +1", b"24/Nov/2026:10:00:00 +02:0"),
+    *(b"-1", b"1,5", b"24/Nov/2026:10:00:00 +00:00x", b"Nov 24 10:00:00 2026", b"Tue Nov 24 10:00:00", b"1x"),
+    *(b"Tue Nov 24 10:00:00 26", b"Tues, 24 Nov 2026 10:00:00", b"0000-11-24T10:00:00 2026"),
+    b"2026-11/24 10:00:00",
+)
 TIMES: dict[bytes, int | None] = {
-    **dict.fromkeys(
-        (
-            *(b"24/Nov/2026:10:00:00 +0000", b"24/nov/2026:10:00:00", b"24/NOV/2026:10:00:00 Z"),
-            *(b"24/Nov/2026:10:00:00.123 +0000", b"24/Nov/2026:10:00:00,5", b"24/Nov/2026:10:00:00 UTC"),
-            *(b"24/Nov/2026:10:00:00 GMT", b"24/Nov/2026:10:00:00utc", b"24/Nov/2026:12:00:00 +02:00"),
-            *(b"24/Nov/2026:12:00:00+0200", b"24/Nov/2026:12:00:00 +02", b"24/Nov/2026:04:30:00 -0530"),
-            *(b"24/Nov/2026 10:00:00", b"24-Nov-2026 10:00:00.123", b"24 Nov 2026 10:00:00"),
-            *(b"Tue, 24 Nov 2026 10:00:00 GMT", b"Tue 24 nov 2026 10:00:00"),
-            *(b"Tue Nov 24 10:00:00 2026", b"tue NOV 24 10:00:00.5 2026", b"Tue Nov 24 10:00:00 UTC 2026"),
-            *(b"Tue Nov 24 12:00:00 +0200 2026", b"2026-11-24 10:00:00", b"2026-11-24\t10:00:00"),
-            *(b"2026-11-24T10:00:00Z", b"2026-11-24t10:00:00z", b"2026-11-24T10:00:00.123456789+00:00"),
-            *(b"2026-11-24T12:00:00 +0200", b"2026-11-24 10:00:00,123 UTC", b"2026/11/24 10:00:00"),
-            *(b"%d" % TEN, b"%d.123" % TEN, b"%d123" % TEN, b"%d." % TEN, b"%d123456789" % TEN),
-        ),
-        TEN,
-    ),
+    **dict.fromkeys(ARE_TEN, TEN),
     b"Tue Nov  3 10:00:00 2026": at(2026, 11, 3, 10),
     b"29/Feb/2028:23:59:60 +0000": at(2028, 3, 1),
     b"01/Jan/1970:00:00:00 +0001": -60,
-    **dict.fromkeys(
-        (
-            *(
-                b"24/Nov/2026:10:00",
-                b"24/Nov/2026T10:00:00",
-                b"4/Nov/2026:10:00:00",
-                b"24/November/2026:10:00:00",
-            ),
-            *(
-                b"24/11/2026:10:00:00",
-                b"24-Nov/2026:10:00:00",
-                b"24/Nov/2026:24:00:00",
-                b"24/Nov/1969:10:00:00",
-            ),
-            *(
-                b"32/Nov/2026:10:00:00",
-                b"00/Nov/2026:10:00:00",
-                b"24/Nov/2026:10:00:00 CET",
-                b"2026-13-24 10:00:00",
-            ),
-            *(
-                b"24/Nov/2026:10:00:00 ",
-                b" 24/Nov/2026:10:00:00",
-                b"24/Nov/2026:10:00:00.",
-                b"24/Nov/2026:10:00:00  Z",
-            ),
-            *(b"24/Nov/2026:10:00:00 +1", b"24/Nov/2026:10:00:00 +02:0", b"24/Nov/2026:10:00:00 +00:00x"),
-            *(
-                b"Nov 24 10:00:00 2026",
-                b"Tue Nov 24 10:00:00",
-                b"Tue Nov 24 10:00:00 26",
-                b"Tues, 24 Nov 2026 10:00:00",
-            ),
-            *(
-                b"2026-11-24",
-                b"10:00:00",
-                b"0000-11-24T10:00:00 2026",
-                b"2026-11/24 10:00:00",
-                b"-1",
-                b"1,5",
-                b"1x",
-            ),
-        )
-    ),
+    **dict.fromkeys(ARE_NONE),
 }
 
 
@@ -310,7 +264,7 @@ def check_times(make: Make) -> None:
         assert timestamps.seconds_of(text) == time
 
 
-@pytest.mark.parametrize("name", ALIASES)
+@pytest.mark.parametrize("name", COMBINED_ALIASES)
 def test_an_alias_is_the_family(name: str) -> None:
     assert compile_format(name) == FAMILY._replace(text=name)
 
@@ -341,13 +295,7 @@ TIME_TWINS = {
     "capitals": Patches((timestamps, "_MONTHS", [month.title() for month in timestamps._MONTHS])),
 }
 test_promise, test_twin = promises(
-    *(
-        Promise(check, make, twins if name == "py" else {}, label=name)
-        for name, make in MAKERS.items()
-        for check, twins in (
-            (check_servers, SERVER_TWINS),
-            (check_shapes, SHAPE_TWINS),
-            (check_times, TIME_TWINS),
-        )
-    )
+    *by_each(check_lines, SERVER_TWINS, MAKERS, kind="servers"),
+    *by_each(check_lines, SHAPE_TWINS, MAKERS, kind="shapes"),
+    *by_each(check_times, TIME_TWINS, MAKERS),
 )

@@ -13,8 +13,8 @@ from qps_service.scanning import _scan
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
 from qps_service.values.counts import Counts, Key
-from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import SCANNERS, MakeScanner, no_spill
+from tests.promised import Patches, promises
+from tests.unit.conftest import MakeScanner, by_each, no_spill
 
 LIMIT = 64 * 1024
 DEFAULT = compile_format("default")
@@ -144,14 +144,8 @@ IN_THE_FAMILY = Patches(
 )
 
 test_promise, test_twin = promises(
-    *(
-        Promise(check, make, twins if name == "py" else {}, label=f"{check.__name__}-{name}")
-        for name, make in SCANNERS.items()
-        for check, twins in (
-            (check_one_row_a_status, {"told apart": TOLD_APART}),
-            (check_memory_of_a_line, {"remembers": REMEMBERS, "remembers in the family": IN_THE_FAMILY}),
-        )
-    )
+    *by_each(check_one_row_a_status, {"told apart": TOLD_APART}),
+    *by_each(check_memory_of_a_line, {"remembers": REMEMBERS, "remembers in the family": IN_THE_FAMILY}),
 )
 
 

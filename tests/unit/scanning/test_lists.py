@@ -1,20 +1,18 @@
 """A list of formats: the first that gives a request counts a line, and what none reads is rejected for the
 reason of the one that got furthest. By every scanner, alone and in blocks where they take short cuts."""
 
-from collections.abc import Iterator, Sequence
 from itertools import product
+from operator import itemgetter
 
 import pytest
 
 from qps_service.formats import line as reference
-from qps_service.formats.line import ListReader, Reader, Rejected, request_of
+from qps_service.formats.line import ListReader
 from qps_service.formats.presets import LogFormat, as_list, compile_format
-from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
-from qps_service.scanning.pure import PureScanner
 from qps_service.values.counts import SAMPLE_LIMIT, Key
-from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import MakeScanner, no_spill, pure_scanner
+from tests.promised import Patches, promises
+from tests.unit.conftest import MAKERS, Make, MakeScanner, by_each, no_spill
 
 COMBINED = b'192.0.2.1 - - [24/Nov/2026:10:00:00 +0000] "GET /a HTTP/1.1" 200 5 "-" "x"'
 JSON = b'{"uri":"/b","method":"PUT","status":201,"size":7}'
@@ -101,20 +99,15 @@ def check_list(make: MakeScanner, texts: str, lines: dict[bytes, Expected]) -> N
         assert (found.sample.line if found.sample else None) == (rejected and rejected[:SAMPLE_LIMIT])
 
 
-@pytest.mark.parametrize(("texts", "lines"), LISTS)
-def test_a_list(make_scanner: MakeScanner, texts: str, lines: dict[bytes, Expected]) -> None:
-    check_list(make_scanner, texts, lines)
-
-
 def check_all(make: MakeScanner) -> None:
     for texts, lines in LISTS:
         check_list(make, texts, lines)
 
 
-@pytest.mark.parametrize("kind", [PureScanner, NativeScanner])
-def test_each_format_tells_its_own_time(kind: type[PureScanner] | type[NativeScanner]) -> None:
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_each_format_tells_its_own_time(make: Make) -> None:
     log_format = listed("[$time_local] $uri $status, $msec $uri $status, $uri $status")
-    scanner = kind(ScanOptions(log_format, LIMIT, span=60), no_spill)
+    scanner = make(ScanOptions(log_format, LIMIT, span=60), no_spill)
     scanner.scan(b"[24/Nov/2026:14:50:08 +0000] /a 200\n1795531868 /b 404\n/c 500\n")
     second = scanner.take().times
     assert {begin: list(requests).index(1) for begin, requests in second.items()} == {
@@ -143,55 +136,8 @@ def test_lists_within_a_list_are_tried_in_their_place() -> None:
     assert listed("json") == compile_format("json")
 
 
-class _Twin(ListReader):
-    def __init__(self, readers: Sequence[Reader]) -> None:
-        self._readers = readers
-
-    def _reasons(self, line: bytes) -> Iterator[tuple[int, str | None]]:
-        for number, reader in enumerate(self._readers):
-            try:
-                request_of(reader.roles(line), keep_query=False)
-            except Rejected as rejected:
-                yield number, rejected.args[0]
-            else:
-                yield number, None
-
-    def _by(self, line: bytes) -> int:
-        raise NotImplementedError
-
-    def understand(self, line: bytes) -> tuple[int, object]:  # type: ignore[override]
-        number = self._by(line)
-        return number, self._readers[number].roles(line)
-
-
-class TheFirstAlone(_Twin):
-    def _by(self, line: bytes) -> int:
-        return 0
-
-
-class TheLastThatReads(_Twin):
-    def _by(self, line: bytes) -> int:
-        return next((number for number, why in reversed([*self._reasons(line)]) if why is None), 0)
-
-
-class TheReasonOfTheFirst(_Twin):
-    def _by(self, line: bytes) -> int:
-        return next((number for number, why in self._reasons(line) if why is None), 0)
-
-
-class TheReasonOfTheLast(_Twin):
-    def _by(self, line: bytes) -> int:
-        *_, (last, _) = self._reasons(line)
-        return next((number for number, why in self._reasons(line) if why is None), last)
-
-
-test_promise, test_twin = promises(
-    Promise(
-        check_all,
-        pure_scanner,
-        {
-            each.__name__: Patches((reference, "ListReader", each))
-            for each in (TheFirstAlone, TheLastThatReads, TheReasonOfTheFirst, TheReasonOfTheLast)
-        },
-    ),
-)
+TWINS = {
+    "the first alone": Patches((reference, "ListReader", itemgetter(0))),
+    "the last counts": Patches((reference, "ListReader", lambda readers: ListReader(readers[::-1]))),
+}
+test_promise, test_twin = promises(*by_each(check_all, TWINS))

@@ -78,27 +78,9 @@ def test_what_is_held_is_told() -> None:
         assert TARGETS * 50 < scanner.held < TARGETS * 1000
 
 
-class Keeps(NativeScanner):  # what was taken
-    def take(self) -> Scanned:
-        vars(self).setdefault("_taken", []).append(super().take())
-        return self._taken[-1]  # type: ignore[attr-defined,no-any-return]
-
-
-class Late(NativeScanner):  # it is taken when it is too much, and not before
-    def take(self) -> Scanned:
-        return Scanned(0, (), {}, None)
-
-
+LATE = Patches((NativeScanner, "take", lambda self: Scanned(0, (), {}, None)))  # when it is too much
 test_promise, test_twin = promises(
-    Promise(check_memory_is_given_back, NativeScanner, [Keeps, Late]),
-    Promise(
-        check_cores_are_forgotten,
-        PureScanner,
-        {"never": Patches((_Cores, "forget", nothing))},
-    ),
-    Promise(
-        check_durations_are_bounded,
-        PureScanner,
-        {"of any length": Patches((pure, "_DURATION_LIMIT", 1 << 20))},
-    ),
+    Promise(check_memory_is_given_back, NativeScanner, [LATE]),
+    Promise(check_cores_are_forgotten, PureScanner, [Patches((_Cores, "forget", nothing))]),
+    Promise(check_durations_are_bounded, PureScanner, [Patches((pure, "_DURATION_LIMIT", 1 << 20))]),
 )

@@ -9,10 +9,15 @@ import gc
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from qps_service.ledger.durations import encode
+from qps_service.values.latency import Latency, no_sums
+from tests.durations import kept_otherwise
 
 pytestmark = pytest.mark.build
 
@@ -141,6 +146,19 @@ def test_blocks_of_any_kind(make: Make) -> None:
     assert requests(scanner.take()) == 12
 
 
+def test_kept_durations_of_any_kind(small_module: ModuleType) -> None:
+    """None of them is read beyond its end, and no sums but those of all bins are written."""
+    sums, told = no_sums(), 0
+    for kept in kept_otherwise():
+        with suppress(TypeError, ValueError):
+            told += bool(small_module.add_durations(kept, sums))
+    assert told > 100
+    sound = encode(Latency({812: 1}, 1, 1))
+    for wrong in (sums[1:], memoryview(bytearray(8 * len(sums) + 1))[1:], bytes(8 * len(sums)), 7):
+        with pytest.raises((BufferError, TypeError, ValueError)):
+            small_module.add_durations(sound, wrong)
+
+
 def test_many_bytes_end_fields(make: Make) -> None:
     separators = [bytes([byte]) for byte in range(32, 128) if byte not in b"0123456789ab"]
     roles = [(0, False, each) for each in separators]
@@ -194,28 +212,10 @@ def test_a_spill_that_fails(make: Make) -> None:
     assert requests(scanner.take()) == 5
     with pytest.raises(TypeError):
         make(spill=None).scan(lines(100))
-
-
-def test_a_spill_that_grows_the_block(make: Make) -> None:
-    """The block is held while it is scanned."""
-    block = bytearray(lines(100))
-
-    def spill(taken: Taken) -> None:
-        block.extend(b"more")
-
-    scanner = make(spill=spill)
+    block = bytearray(lines(100))  # which is held while it is scanned
     with pytest.raises(BufferError):
-        scanner.scan(block)
+        make(spill=lambda taken: block.extend(b"more")).scan(block)
     block.clear()
-
-
-def test_what_was_taken_outlives_the_scanner(make: Make) -> None:
-    scanner = make()
-    scanner.scan(lines(5))
-    rows = scanner.take()[1]
-    scanner.scan(lines(5, start=10))
-    del scanner
-    assert [row[1] for row in rows] == [b"/0", b"/1", b"/2", b"/3", b"/4"]
 
 
 def test_rows_end_where_they_end(make: Make, small_module: ModuleType) -> None:
@@ -228,6 +228,9 @@ def test_rows_end_where_they_end(make: Make, small_module: ModuleType) -> None:
             rows[beyond]
     with pytest.raises(TypeError):
         small_module.Rows()
+    scanner.scan(lines(5, start=10))
+    del scanner  # which they outlive
+    assert [row[1] for row in rows] == [b"/0", b"/1", b"/2"]
 
 
 def test_a_scanner_that_refers_to_itself_is_collected(make: Make) -> None:

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from qps_service.formats import line as reference
 from qps_service.formats.presets import PRESETS, compile_format
 from qps_service.scanning import _scan, pure
+from qps_service.scanning.built import PURE_VARIABLE
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
-from qps_service.scanning.scanner import PURE_VARIABLE, Scanner
+from qps_service.scanning.scanner import Scanner
 from qps_service.scanning.scanner import make_scanner as chosen_scanner
 from qps_service.values.counts import REASONS, SAMPLE_LIMIT, Counts, Key, Sample, Scanned
-from tests.promised import Patches, Promise, promises, twin
-from tests.unit.conftest import SCANNERS, MakeScanner, no_spill, pure_scanner
+from tests.promised import Patches, promises, twin
+from tests.unit.conftest import MakeScanner, by_each, no_spill, pure_scanner
 
 LIMIT = 64 * 1024  # bytes, the default of max_line
 DEFAULT = compile_format("default")
@@ -74,12 +75,7 @@ def long_route(length: int) -> bytes:
 
 NOT_READ = (b"-", b"-")
 AS_THEY_ARE = (
-    b"/a\r",
-    b"/\0",
-    b"/\xff\xfe",
-    b"/\xc3\xa9",
-    b"/\x1b[31m",
-    b"/a b",
+    *(b"/a\r", b"/\0", b"/\xff\xfe", b"/\xc3\xa9", b"/\x1b[31m", b"/a b"),
     *map(long_route, (LIMIT - 1, LIMIT)),
 )
 Expected = dict[Key, Counts] | str
@@ -109,6 +105,11 @@ LINES_OF: dict[str, tuple[bytes, Expected]] = {
     **{f"not read: route {each!r}": (line(route=each), one(b"-", b"-")) for each in (b"", b"-", b"  ")},
     "blanks around and in a route": (line(route=b" /a   b "), one(b"/a b")),
     "blanks for tabs": (line().replace(b"\t", b"  "), one()),
+    "runs of blanks for tabs": (b"1 GET /a  \t 200\t\t12   \n", one(b"/a", size=12)),
+    "blanks for tabs, and more": (b"1 GET /a 200 12 more\n", one(b"/a", size=12)),
+    "blanks, nothing answered": (b"1 GET /a - 5\n", one(b"/a", status=0, size=5)),
+    "blanks, one in the route": (b"1 GET /a b 200 12\n", "fields"),
+    "blanks, five that tell nothing": (b"1 GET /a - 5 -\n", "fields"),
     "blank after the status": (line(status=b"200 "), one()),
     "limit and CRLF": (line(route=long_route(LIMIT), end=b"\r\n"), one(long_route(LIMIT))),
     "limit + 1": (line(route=long_route(LIMIT + 1)), "too_long"),
@@ -204,12 +205,9 @@ BESIDE: list[tuple[str, bytes, tuple[bytes, bytes, int, int | None] | str]] = [
         (text, START + behind, (b"GET", b"/a", 200, 5))
         for text in ("combined", SPELLED)
         for behind in (
-            b'200 5 "-" "My "quoted" agent"',
-            b'200 5 "a "b" c" "x"',
-            b'200 5 "-" "Mozilla/5.0 (compatible; Goo',
-            b'200 5 "-',
-            b'200 5 "-" "x" 1 "r@docker" "http://10.0.0.5:80" 1ms',
-            b'200 5 "-" "x\\" y" "\\',
+            *(b'200 5 "-" "My "quoted" agent"', b'200 5 "a "b" c" "x"'),
+            *(b'200 5 "-" "Mozilla/5.0 (compatible; Goo', b'200 5 "-'),
+            *(b'200 5 "-" "x" 1 "r@docker" "http://10.0.0.5:80" 1ms', b'200 5 "-" "x\\" y" "\\'),
             b'200 5 """"""""""""""',
         )
     ),
@@ -268,28 +266,21 @@ BESIDE: list[tuple[str, bytes, tuple[bytes, bytes, int, int | None] | str]] = [
 def check_decides(
     make: MakeScanner, text: str, written: bytes, expected: tuple[bytes, bytes, int, int | None] | str
 ) -> None:
+    """Alone, and in a block of many where the scanners take short cuts."""
     for times in (1, 5):
         scanner = make(compile_format(text), LIMIT)
         scanner.scan(b"\n".join([written] * times))  # the second time what is known is met again
         found = scanned(scanner, b"\n".join([written] * times) + b"\n")
         if isinstance(expected, str):
-            assert told(found)[:3] == (2 * times, {}, {expected: 2 * times})
+            assert told(found)[:3] == (2 * times, {}, {expected: 2 * times}), written
         else:
             counts = Counts(2 * times, 2 * times * (expected[3] or 0))
-            assert told(found) == (2 * times, {Key(*expected[:3]): counts}, {}, None)
+            assert told(found) == (2 * times, {Key(*expected[:3]): counts}, {}, None), written
         assert found.unmeasured == (2 * times if expected[3:] == (None,) else 0)
 
 
-@pytest.mark.parametrize(("text", "written", "expected"), BESIDE)
-def test_method_route_and_status_decide(
-    make_scanner: MakeScanner, text: str, written: bytes, expected: tuple[bytes, bytes, int, int | None] | str
-) -> None:
-    """Whatever stands beside them; alone, and in a block of many where the scanners take short cuts."""
-    check_decides(make_scanner, text, written, expected)
-
-
-def check_all_decide(make: MakeScanner) -> None:
-    """All that is above."""
+def method_route_and_status_decide(make: MakeScanner) -> None:
+    """Whatever stands beside them."""
     for each in BESIDE:
         check_decides(make, *each)
     for request in (b" GET  /a ", b"GET /a HTTP/1.1"):
@@ -352,19 +343,8 @@ def test_both_scanners_know_the_same_reasons_and_limits() -> None:
 
 
 PIECES = (
-    b"\n",
-    b"\t",
-    b" ",
-    b"/",
-    b"-",
-    b"\0",
-    b"\xff",
-    b"\r\n",
-    b"1.2.3.4",
-    b"GET",
-    b"200",
-    b"\x1b[0m",
-    line(),
+    *(b"\n", b"\t", b" ", b"/", b"-", b"\0", b"\xff", b"\r\n"),
+    *(b"1.2.3.4", b"GET", b"200", b"\x1b[0m", line()),
 )
 LINES = st.lists(st.sampled_from(PIECES) | st.binary(max_size=8), max_size=40).map(b"".join)
 ODD = line() + b"\n" + line(status=b"x") + b"a\rb\n" + line(end=b"")
@@ -384,26 +364,12 @@ def check_conservation(make: MakeScanner, data: bytes) -> None:
     assert (found.sample is None) == (not found.rejects)
 
 
-SkipsBlankLines = twin(
-    PureScanner,
-    "blank lines are nothing",
-    "scan",
-    instead=lambda self, block: PureScanner.scan(self, re.sub(rb"(?m)^\r?\n", b"", block)),
-)
-
-
 class DropsBadStatuses(PureScanner):  # a line with a bad status is counted as a line and nowhere else
     def _reject(self, reason: str, text: bytes) -> None:
         if reason != "status":
             super()._reject(reason, text)
 
 
-WantsNewline = twin(
-    PureScanner,
-    "the last line of a retired generation, which lacks a newline, is left out",
-    "scan",
-    instead=lambda self, block: PureScanner.scan(self, block[: bytes(block).rfind(b"\n") + 1]),
-)
 SplitsAtReturns = twin(
     PureScanner,
     "bytes.splitlines() sees lines where no newline is",
@@ -412,12 +378,6 @@ SplitsAtReturns = twin(
         self, b"\n".join(bytes(block).splitlines()) + b"\n" if block else b""
     ),
 )
-
-
-class ForgetsBetweenBlocks(PureScanner):  # only the last block counts
-    def scan(self, block: bytes | memoryview) -> tuple[int, int]:
-        self._clear()
-        return super().scan(block)
 
 
 SIZE_OF = reference._size
@@ -430,13 +390,8 @@ OTHERWISE = {
     "what is cut is not known": Patches((reference, "_cut_pattern", lambda pieces, place: b"$.")),
     "an odd size is none": Patches((reference, "_size", lambda text: SIZE_OF(text) or 0)),
 }
-BROKEN = (SkipsBlankLines, DropsBadStatuses, WantsNewline, SplitsAtReturns, ForgetsBetweenBlocks)
-TWINS = {twin.__name__: partial(pure_scanner, kind=twin) for twin in BROKEN}
+TWINS = {twin.__name__: partial(pure_scanner, kind=twin) for twin in (DropsBadStatuses, SplitsAtReturns)}
 
 test_promise, test_twin = promises(
-    Promise(check_all_decide, pure_scanner, OTHERWISE),
-    *(
-        Promise(check_conservation, make, TWINS if name == "py" else {}, label=name)
-        for name, make in SCANNERS.items()
-    ),
+    *by_each(method_route_and_status_decide, OTHERWISE), *by_each(check_conservation, TWINS)
 )

@@ -19,16 +19,16 @@ from hypothesis import strategies as st
 
 from qps_service.formats import combined, json_members, line, named_fields, timestamps, wrapping
 from qps_service.formats.json_lines import MEMBERS_LIMIT
-from qps_service.formats.line import ListReader, Rejected, Request, make_reader, request_of, time_of, trim
+from qps_service.formats.line import ListReader, Rejected, make_reader, request_of, time_of, trim
 from qps_service.formats.presets import compile_format
-from qps_service.scanning import _scan, native, pure
+from qps_service.scanning import native, pure
 from qps_service.scanning.native import NativeScanner
-from qps_service.scanning.options import ScanOptions
+from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.scanning.pure import PureScanner, _Cores
+from qps_service.scanning.scanner import Scanner
 from qps_service.values.counts import SAMPLE_LIMIT, Sample, Scanned
 from qps_service.values.latency import BOUNDS, LONGEST, NO_LATENCY, SUM_LIMIT, Latency
-from tests.promised import twin
-from tests.unit.conftest import no_spill
+from tests.unit.conftest import MAKERS, Make, no_spill
 from tests.unit.lines import Case, Settings, case_of
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "1000"))
@@ -99,24 +99,8 @@ class ByLine:
         return False
 
 
-Spill = Callable[[Scanned], None]
-Make = Callable[[Settings, Spill], PureScanner | NativeScanner]
-
-
-def pure_scanner(
-    asked: Settings, spill: Spill = no_spill, kind: type[PureScanner] = PureScanner
-) -> PureScanner:
-    return kind(ScanOptions(*asked), spill)
-
-
-def native_scanner(asked: Settings, spill: Spill = no_spill, level: str | None = None) -> NativeScanner:
-    return NativeScanner(ScanOptions(*asked), spill, level=level)
-
-
-MAKERS: dict[str, Make] = {
-    "py": pure_scanner,
-    **{f"c-{level}": partial(native_scanner, level=level) for level in _scan.LEVELS},
-}
+def made(make: Make, asked: Settings, spill: Spill = no_spill) -> Scanner:
+    return make(ScanOptions(*asked), spill)
 
 
 def plain(taken: Scanned) -> Scanned:
@@ -128,7 +112,7 @@ def plain(taken: Scanned) -> Scanned:
     return taken._replace(rows=rows, rejects=rejects, times=times, latencies=latencies)
 
 
-def found_by(scanner: PureScanner | NativeScanner | ByLine, log: Log) -> Found:
+def found_by(scanner: Scanner | ByLine, log: Log) -> Found:
     """What it returned for each block, and what was taken."""
     told, takes = [], []
     for blocks in log:
@@ -139,7 +123,7 @@ def found_by(scanner: PureScanner | NativeScanner | ByLine, log: Log) -> Found:
 
 def check_alike(make: Make, asked: Settings, log: Log) -> None:
     """It finds what reading each line finds."""
-    assert found_by(make(asked, no_spill), log) == found_by(ByLine(asked), log)
+    assert found_by(made(make, asked), log) == found_by(ByLine(asked), log)
 
 
 def cases(most: int = 1 << 16) -> st.SearchStrategy[Case]:
@@ -155,7 +139,7 @@ DRAWN = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 def test_all_find_what_each_line_says(case: Case) -> None:
     expected = found_by(ByLine(case[0]), case[1])
     for name, make in MAKERS.items():
-        assert found_by(make(case[0], no_spill), case[1]) == expected, name
+        assert found_by(made(make, case[0]), case[1]) == expected, name
 
 
 def test_many_sizes_of_many_digits() -> None:
@@ -165,7 +149,7 @@ def test_many_sizes_of_many_digits() -> None:
     log = [[block] * 4, [block + block[:-1]]]
     expected = found_by(ByLine(asked), log)
     for make in MAKERS.values():
-        assert found_by(make(asked, no_spill), log) == expected
+        assert found_by(made(make, asked), log) == expected
 
 
 def test_the_last_of_as_many_members_as_there_may_be() -> None:
@@ -220,7 +204,7 @@ def small(small_module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleTy
 def check_spills(make: Make, asked: Settings, log: Log) -> int:
     """Nothing is lost when it spills; how often it did."""
     parts: list[Scanned] = []
-    scanner = make(asked, parts.append)
+    scanner = made(make, asked, parts.append)
     told, taken = found_by(scanner, [[block for blocks in log for block in blocks]])
     reference = ByLine(asked)
     expected = found_by(reference, [[block for blocks in log for block in blocks]])
@@ -247,59 +231,11 @@ def test_nothing_is_lost_in_spills(small: ModuleType) -> None:
 
 
 # --- broken twins
-class KnowsCoresByTheirStart(PureScanner):
-    """Two cores that begin alike are one."""
-
-    class _Starts(dict[bytes, Request]):
-        def __contains__(self, core: object) -> bool:
-            return isinstance(core, bytes) and super().__contains__(core[:12])
-
-        def __getitem__(self, core: bytes) -> Request:
-            return super().__getitem__(core[:12])
-
-        def __setitem__(self, core: bytes, request: Request) -> None:
-            super().__setitem__(core[:12], request)
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        if self._cores:
-            self._cores._known = self._Starts()
-
-
-DropsReturns = twin(
-    PureScanner,
-    "there are none in any line",
-    "scan",
-    instead=lambda self, block: PureScanner.scan(self, bytes(block).replace(b"\r", b"")),
-)
-
-
-class KeepsNoQuery(PureScanner):  # whatever was asked
-    def __init__(self, options: ScanOptions, spill: Spill) -> None:
-        super().__init__(options._replace(keep_query=False), spill)
-
-
 class KnowsCoresWhateverTheHost(PureScanner):  # of the family, where it stands before them
     def __init__(self, options: ScanOptions, spill: Spill) -> None:
         super().__init__(options, spill)
         if options.log_format.is_combined:
             self._cores = _Cores(options.counted, self._request_of)
-
-
-RoundsTimesUp = twin(
-    PureScanner,
-    "a time belongs to the span that ends after it",
-    "_count_time",
-    instead=lambda self, second, status: PureScanner._count_time(
-        self, None if second is None else second + 1, status
-    ),
-)
-
-
-class SumsUpInFloats(PureScanner):  # sums are near enough
-    def take(self) -> Scanned:
-        taken = super().take()
-        return taken._replace(rows=[(*row[:4], int(float(row[4]))) for row in taken.rows])
 
 
 class ForgetsWhatWasSpilled(PureScanner):  # what there was no room for
@@ -324,15 +260,8 @@ def caught(check: Callable[[Settings, Log], object], most: int = 1 << 16) -> boo
 
 
 @pytest.mark.twin
-@pytest.mark.parametrize(
-    "twin",
-    [
-        *(KnowsCoresByTheirStart, DropsReturns, KeepsNoQuery, KnowsCoresWhateverTheHost),
-        *(RoundsTimesUp, SumsUpInFloats),
-    ],
-)
-def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
-    assert caught(partial(check_alike, partial(pure_scanner, kind=twin)))
+def test_a_broken_scanner_is_caught() -> None:
+    assert caught(partial(check_alike, KnowsCoresWhateverTheHost))
 
 
 @pytest.mark.twin
@@ -346,16 +275,11 @@ def test_a_broken_scanner_is_caught(twin: type[PureScanner]) -> None:
             "_ESCAPE", re.compile(json_members._ESCAPE.pattern, re.DOTALL | re.IGNORECASE), id="\\U as \\u"
         ),
         pytest.param("_BYTES", re.compile(rb"[0-9]{1,21}"), id="sizes of 21 digits"),
-        pytest.param("_BLANKS", re.compile(rb"   +"), id="two blanks stay"),
-        pytest.param("_UNANSWERED", (b"", b"0", b"-"), id="-1 is no status"),
         pytest.param("is_raw", lambda pieces: False, id="the first quote ends a request"),
         pytest.param("_begun", lambda literal: b"(?:)", id="no literal is cut"),
-        pytest.param("ListReader", lambda readers: readers[0], id="a list is its first format"),
         pytest.param("ListReader", lambda readers: ListReader(readers[::-1]), id="the last format counts"),
         pytest.param("_STRICT", combined._STRICT[1:] * 2, id="whatever status comes first"),
-        pytest.param("_raw", lambda line: None, id="no raw quote in the family"),
         pytest.param("_ADDRESS", re.compile(b"[0-9.]+"), id="no address of IPv6, or with a port"),
-        pytest.param("_NAME", re.compile(b".*"), id="any word is a host"),
         pytest.param("prefix_of", lambda before: b"", id="a host stands behind no prefix"),
         pytest.param("_host", lambda text: text, id="no host, or one with blanks"),
         pytest.param("_TIMES", timestamps._TIMES[:2], id="no month comes first"),
@@ -370,11 +294,11 @@ def test_a_native_scanner_that_reads_otherwise_is_caught(
     modules = (line, json_members, named_fields, wrapping, combined, timestamps)
     owner = next(each for each in modules if hasattr(each, name))
     monkeypatch.setattr(owner, name, broken)
-    assert caught(partial(check_alike, native_scanner))
+    assert caught(partial(check_alike, NativeScanner))
 
 
 @pytest.mark.build
 @pytest.mark.twin
 def test_a_scanner_that_loses_spills_is_caught(small: ModuleType) -> None:
-    check = partial(check_spills, partial(pure_scanner, kind=ForgetsWhatWasSpilled))
+    check = partial(check_spills, ForgetsWhatWasSpilled)
     assert caught(check, most=small.KEY_BYTES_LIMIT // 4)

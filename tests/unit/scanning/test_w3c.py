@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qps_service.formats import w3c as format_module
 from qps_service.formats.presets import compile_format
-from qps_service.formats.w3c import DIRECTIVE_LIMIT, LOOK_BACK, Read, Rows, fields_before, rows_of
+from qps_service.formats.w3c import DIRECTIVE_LIMIT, LOOK_BACK, Read, fields_before, rows_of
 from qps_service.scanning import w3c as scanner_module
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
@@ -20,6 +20,7 @@ from qps_service.values.counts import Sample, Scanned
 from qps_service.values.positions import Directives
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
+from tests.unit.scanning.test_scanners import splits
 
 LIMIT = 64 * 1024  # bytes, the default of max_line
 W3C = compile_format("w3c")
@@ -113,14 +114,10 @@ def found(
         directives = scanner.directives
         told = [told[0] + lines, told[1] + rejected]
     parts.append(scanner.take())
-    requests: Counter[Row] = Counter()
-    for part in parts:
-        for method, route, status, times, _ in part.rows:
-            requests[method, route, status] += times
     rejects = sum((Counter(part.rejects) for part in parts), Counter())
     assert directives.lines == sum(part.directives for part in parts)
     return Found(
-        requests,
+        requests_of(parts),
         sum(row[4] for part in parts for row in part.rows),
         sum(part.unmeasured for part in parts),
         rejects,
@@ -131,11 +128,12 @@ def found(
     )
 
 
-def splits(text: bytes) -> Iterator[tuple[bytes, ...]]:
-    yield (text,)
-    yield tuple(re.findall(rb"[^\n]*\n|[^\n]+\Z", text))
-    for newline in re.finditer(b"\n", text):
-        yield text[: newline.end()], text[newline.end() :]
+def requests_of(parts: list[Scanned]) -> Counter[Row]:
+    requests: Counter[Row] = Counter()
+    for part in parts:
+        for *row, times, _ in part.rows:
+            requests[tuple(row)] += times  # type: ignore[index]
+    return requests
 
 
 def row(number: int = 0, status: int = 200) -> bytes:
@@ -156,6 +154,7 @@ class Log(NamedTuple):
     directives: int = 1
 
 
+ROW, HIT, TWO_HITS = row(), {get(b"/0"): 1}, {get(b"/0"): 2}
 LOGS: dict[str, Log] = {
     "IIS": Log(IIS, {get(b"/School/Track.ashx", method=b"POST"): 1, get(b"/xas/", 404): 1}, directives=4),
     "IIS 6, a blank behind the fields": Log(OLD_IIS, {get(b"/images/picture.jpg"): 1}, directives=4),
@@ -166,45 +165,43 @@ LOGS: dict[str, Log] = {
     "Blue Coat": Log(BLUE_COAT, {get(b"/cut"): 1, get(b"/flatfile"): 1}, 82, directives=5),
     "Advanced Logging": Log(ADVANCED, {get(b"/a.gif"): 1, get(b"/b", 302): 1}, directives=4),
     "fields that change": Log(
-        FIELDS + row() + OTHERS + b"404 /b POST 7\n" + FIELDS + row(),
+        FIELDS + ROW + OTHERS + b"404 /b POST 7\n" + FIELDS + ROW,
         {get(b"/0"): 2, get(b"/b", 404, b"POST"): 1},
         10,
         directives=3,
     ),
     "the same fields again, as at each start": Log(
-        FIELDS + row() + b"#Date: 2026-11-24 10:00:00\n" + FIELDS + row(), {get(b"/0"): 2}, 10, directives=3
+        FIELDS + ROW + b"#Date: 2026-11-24 10:00:00\n" + FIELDS + ROW, TWO_HITS, 10, directives=3
     ),
-    "names in capitals": Log(FIELDS.upper().replace(b"FIELDS", b"Fields") + row(), {get(b"/0"): 1}, 5),
-    "byte order mark": Log(b"\xef\xbb\xbf" + FIELDS + row(), {get(b"/0"): 1}, 5),
+    "names in capitals": Log(FIELDS.upper().replace(b"FIELDS", b"Fields") + ROW, HIT, 5),
+    "byte order mark": Log(b"\xef\xbb\xbf" + FIELDS + ROW, HIT, 5),
     "byte order mark within, as of joined files": Log(
-        OTHERS + b"\xef\xbb\xbf" + FIELDS + row(), {get(b"/0"): 1}, 5, directives=2
+        OTHERS + b"\xef\xbb\xbf" + FIELDS + ROW, HIT, 5, directives=2
     ),
-    "no fields yet": Log(
-        b"#Version: 1.0\n" + row() * 2 + FIELDS + row(), {get(b"/0"): 1}, 5, {"fields": 2}, 2
-    ),
+    "no fields yet": Log(b"#Version: 1.0\n" + ROW * 2 + FIELDS + ROW, HIT, 5, {"fields": 2}, 2),
     "fields without a status": Log(
         b"#Fields: time cs-method cs-uri\n00:34:23 GET /foo\n", {}, 0, {"fields": 1}
     ),
     "fields without a route": Log(b"#Fields: cs-method sc-status\nGET 200\n", {}, 0, {"fields": 1}),
     "fields without a method": Log(b"#Fields: cs-uri sc-status\n/a?b 200\n", {get(b"/a", method=b"-"): 1}),
     "no row": Log(FIELDS, {}),
-    "a row without its newline": Log(FIELDS + row()[:-1], {get(b"/0"): 1}, 5),
+    "a row without its newline": Log(FIELDS + ROW[:-1], HIT, 5),
     "a directive without its newline": Log(FIELDS[:-1], {}),
     "what was not read": Log(FIELDS + DAY + b"- - 400 5\n", {(b"-", b"-", 400): 1}, 5),
     "what was not answered": Log(FIELDS + DAY + b"GET /a - -\n", {get(b"/a", 0): 1}),
     "cut behind the status": Log(FIELDS + DAY + b"GET /a 200\n", {get(b"/a"): 1}),
     "cut before it": Log(FIELDS + DAY + b"GET /a\n", {}, 0, {"fields": 1}),
-    "more than the fields": Log(FIELDS + row()[:-1] + b" 1 2 3\n", {get(b"/0"): 1}),
+    "more than the fields": Log(FIELDS + ROW[:-1] + b" 1 2 3\n", HIT),
     "no status": Log(FIELDS + DAY + b"GET /a OK 5\n", {}, 0, {"status": 1}),
-    "an empty line": Log(FIELDS + b"\n\r\n" + row(), {get(b"/0"): 1}, 5, {"fields": 2}),
-    "runs of blanks": Log(FIELDS + row().replace(b" ", b"   ") + row()[:-1] + b"  \r\n", {get(b"/0"): 2}, 10),
-    "tabs": Log(FIELDS + row().replace(b" ", b"\t"), {get(b"/0"): 1}, 5),
+    "an empty line": Log(FIELDS + b"\n\r\n" + ROW, HIT, 5, {"fields": 2}),
+    "runs of blanks": Log(FIELDS + ROW.replace(b" ", b"   ") + ROW[:-1] + b"  \r\n", TWO_HITS, 10),
+    "tabs": Log(FIELDS + ROW.replace(b" ", b"\t"), HIT, 5),
     "tabs, values with blanks": Log(
-        FIELDS + row().replace(b" ", b"\t").replace(b"/0", b"/a b"), {get(b"/a b"): 1}, 5
+        FIELDS + ROW.replace(b" ", b"\t").replace(b"/0", b"/a b"), {get(b"/a b"): 1}, 5
     ),
-    "tabs, and then blanks": Log(FIELDS + row().replace(b" ", b"\t") + row(), {get(b"/0"): 2}, 10),
+    "tabs, and then blanks": Log(FIELDS + ROW.replace(b" ", b"\t") + ROW, TWO_HITS, 10),
     "a tab in a value": Log(
-        FIELDS + row() + row().replace(b"/0", b"/a\tb"), {get(b"/0"): 1, get(b"/a\tb"): 1}, 10
+        FIELDS + ROW + ROW.replace(b"/0", b"/a\tb"), {get(b"/0"): 1, get(b"/a\tb"): 1}, 10
     ),
     # Who asks chooses agent and referer: quotes in both take no status out of its place.
     "quotes that hold nothing together": Log(
@@ -216,16 +213,13 @@ LOGS: dict[str, Log] = {
         b"#Fields: cs(Referer) cs-uri sc-status\n#x /a 200\n#9: /a 200\n", {(b"-", b"/a", 200): 2}
     ),
     "fields that are too long to be kept": Log(
-        FIELDS + row() + LONG + row() + FIELDS + row(), {get(b"/0"): 2}, 10, {"fields": 2}, 2
+        FIELDS + ROW + LONG + ROW + FIELDS + ROW, TWO_HITS, 10, {"fields": 2}, 2
     ),
     "a remark that is too long": Log(
-        FIELDS + b"#Remark: " + b"x" * DIRECTIVE_LIMIT + b"\n" + row(), {get(b"/0"): 1}, 5, {"fields": 1}
+        FIELDS + b"#Remark: " + b"x" * DIRECTIVE_LIMIT + b"\n" + ROW, HIT, 5, {"fields": 1}
     ),
     "a directive over the limit on lines": Log(
-        FIELDS + b"#Remark: " + b"x" * LIMIT + b"\n" + row() + b"y" * LIMIT + b"y\n",
-        {get(b"/0"): 1},
-        5,
-        {"too_long": 2},
+        FIELDS + b"#Remark: " + b"x" * LIMIT + b"\n" + ROW + b"y" * LIMIT + b"y\n", HIT, 5, {"too_long": 2}
     ),
     "a row over the limit, and no fields": Log(b"y" * LIMIT + b"y\n", {}, 0, {"too_long": 1}, 0),
 }
@@ -242,13 +236,6 @@ def check_log(kind: type[W3cScanner], log: Log) -> None:
     for inner in INNER:
         for blocks in splits(log.text) if len(log.text) < LIMIT else [(log.text,)]:
             assert found(blocks, inner, kind=kind) == whole
-
-
-class CutsNowhere(W3cScanner):
-    """Directives are rows like any other."""
-
-    def scan(self, block: bytes | memoryview) -> tuple[int, int]:
-        return self._scan_rows(bytes(block))
 
 
 class ReadsOnByTheLast(W3cScanner):
@@ -279,30 +266,9 @@ def by_the_first(rows: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield format_module.separator_of(rows), rows
 
 
-def without_tabs(rows: bytes) -> list[tuple[bytes, bytes]]:
-    return [(b" ", rows.replace(b"\t", b" "))] if rows else []
-
-
-def quoted_first(self: Rows, row: "re.Match[bytes]") -> bytes:
-    return format_module._QUOTED.sub(lambda value: value[0].replace(b" ", b"+"), row[0])
-
-
 OTHERWISE: dict[str, tuple[str, object]] = {
-    "cuts nowhere": ("IIS", CutsNowhere),
     "reads on by the last": ("fields that are too long to be kept", ReadsOnByTheLast),
     "by the first row": ("tabs, and then blanks", Patches((scanner_module, "by_separator", by_the_first))),
-    "blanks between all": (
-        "tabs, values with blanks",
-        Patches((scanner_module, "by_separator", without_tabs)),
-    ),
-    "quotes come first": (
-        "quotes that hold nothing together",
-        Patches((Rows, "_without_quoted_blanks", quoted_first)),
-    ),
-    "quotes hold nothing together": (
-        "Advanced Logging",
-        Patches((Rows, "_without_quoted_blanks", lambda self, row: row[0])),
-    ),
     "one blank each": ("runs of blanks", Patches((format_module, "_RUN", re.compile(b"$.")))),
     "any line with a number sign": (
         "a row that begins like a directive",
@@ -369,10 +335,7 @@ def check_texts_in_turn(kind: type[W3cScanner]) -> None:
             assert scanner.scan(blocks[number > 0]) == (1, 0)
             old, new = (scanner.directives, new) if blocks[0] is FIELDS else (old, scanner.directives)
     parts.append(scanner.take())
-    requests: Counter[Row] = Counter()
-    for part in parts:
-        requests.update({(method, route, status): times for method, route, status, times, _ in part.rows})
-    assert requests == {get(b"/0"): 2, get(b"/b", 404, b"POST"): 2}
+    assert requests_of(parts) == {get(b"/0"): 2, get(b"/b", 404, b"POST"): 2}
     assert (old, new) == (Directives(1, FIELDS[:-1]), Directives(1, OTHERS[:-1]))
 
 
@@ -402,11 +365,6 @@ class ForgetsBetweenBlocks(W3cScanner):
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
         self.directives = self.directives._replace(last=b"")
         return super().scan(block)
-
-
-class DropsDirectives(W3cScanner):
-    def take(self) -> Scanned:
-        return super().take()._replace(directives=0)
 
 
 # --- what stands before a place
@@ -468,30 +426,12 @@ def by_the_start(read: Read, place: int) -> bytes:
     return fields_before(read, min(place, LOOK_BACK))
 
 
-def by_the_end(read: Read, place: int) -> bytes:
-    begin = max(0, place - LOOK_BACK)
-    return fields_before(lambda size, offset: read(size, begin + offset), place - begin)
-
-
-def by_all_of_it(read: Read, place: int) -> bytes:
-    fields: list[bytes] = re.findall(rb"(?m)^(?:\xef\xbb\xbf)?#Fields:.*", read(place, 0))
-    return fields[-1].removesuffix(b"\r") if fields else b""
-
-
 test_promise, test_twin = promises(
-    Promise(
-        check_queries,
-        None,
-        {
-            "a blank is a query": Patches((format_module, "_target", b"?".join)),
-            "left out": Patches((format_module, "_ROUTES", ())),
-        },
-    ),
+    Promise(check_queries, None, [Patches((format_module, "_target", b"?".join))]),
     Promise(check_times, None, {"the day alone": Patches((format_module, "_TIME", ("date", "no such")))}),
     Promise(check_texts_in_turn, W3cScanner, [KeepsItsOwn]),
-    Promise(check_conservation, W3cScanner, [ForgetsBetweenBlocks, DropsDirectives]),
-    Promise(check_fields_before, fields_before, [by_the_start, by_the_end, by_all_of_it]),
-    Promise(check_fields_before, fields_before, [Doubled("formats.w3c:LOOK_BACK")], label="how far"),
+    Promise(check_conservation, W3cScanner, [ForgetsBetweenBlocks]),
+    Promise(check_fields_before, fields_before, [by_the_start, Doubled("formats.w3c:LOOK_BACK")]),
     Promise(check_long_directives, None, [Doubled("formats.w3c:DIRECTIVE_LIMIT")]),
     Promise(check_many_fields, None, [Doubled("formats.w3c:FIELDS_LIMIT")]),
 )

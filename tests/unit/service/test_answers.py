@@ -20,7 +20,7 @@ from qps_service.service.pipeline import LogPipeline
 from qps_service.text.units import MILLISECOND
 from qps_service.values.reports import Overview
 from tests.limits import Doubled
-from tests.promised import Promise, promises
+from tests.promised import nothing, promises, twin
 from tests.unit.daemons import SECOND, START, Service, SlowFiles, served_by
 
 
@@ -39,6 +39,7 @@ class Asked(Answers):
         self.behind: list[bool] = []  # what it was told while somebody asked
         self.answers: list[tuple[float, int, int]] = []  # when, lines that were told, requests in the ledger
         self.overviews: list[Overview] = []
+        self.took: list[int] = []  # nanoseconds, what was done for their sake
 
     def send(self) -> None:
         self.is_sent = True
@@ -72,10 +73,11 @@ class Asked(Answers):
             self.behind.append(is_behind)
         return ["client"] if self.is_taken and not is_behind else []
 
-    def answer(self, asked: Sequence[str], overview: Overview, now: int) -> None:
+    def answer(self, asked: Sequence[str], overview: Overview, now: int, began: int) -> None:
         lines = sum(log.lines for log in overview.logs)
         self.answers.append((self.service.world.seconds, lines, self.in_the_ledger()))
         self.overviews.append(overview)
+        self.took.append(self.service.world.time - began)
         self.is_sent = self.is_taken = False
 
     def in_the_ledger(self) -> int:
@@ -96,23 +98,14 @@ def asked(root: Path, files: Files | None = None) -> tuple[Service, Asked]:
 # --- fresh, at once, and in the ledger
 
 
-def asked_three_times(root: Path) -> Asked:
-    service, output = asked(root)
+def tells_all_that_was_written_before_and_is_in_the_ledger(tmp_path: Path) -> None:
+    service, output = asked(tmp_path)
     for second in (1.3, 2.5, 13.7):
         service.write_at(second, 10)
         service.world.hint(second + 0.1, output.send)
     service.run(15)
-    return output
-
-
-def tells_all_that_was_written_before(tmp_path: Path) -> None:
-    assert [lines for _, lines, _ in asked_three_times(tmp_path).answers] == [10, 20, 30]
-
-
-def tells_what_is_in_the_ledger(tmp_path: Path) -> None:
-    answers = asked_three_times(tmp_path).answers
-    assert len(answers) == 3
-    assert all(lines <= committed for _, lines, committed in answers)
+    assert [lines for _, lines, _ in output.answers] == [10, 20, 30]
+    assert all(lines <= committed for _, lines, committed in output.answers)
 
 
 def answers_at_once(tmp_path: Path) -> None:
@@ -175,6 +168,32 @@ def what_clients_cost_is_bounded(tmp_path: Path) -> None:
     assert [round(report.seconds, 1) for report in service.reports] == [10.0, 2.0]
 
 
+def who_asks_is_charged_for_no_rules(tmp_path: Path) -> None:
+    """What was read is counted before, however long that takes: it would be counted without them."""
+    service, output = asked(tmp_path)
+    count = LogPipeline._count
+
+    def slow(pipeline: LogPipeline, scanned: Any) -> None:
+        service.world.elapse(SECOND // 2 if scanned.rows else 0)
+        count(pipeline, scanned)
+
+    service.write_at(3, 10)
+    service.world.hint(3.2, output.send)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LogPipeline, "_count", slow)
+        service.run(6)
+    assert [lines for _, lines, _ in output.answers] == [10]
+    assert output.took == [0]
+
+
+class ChargesForAll(Daemon):
+    def _answer(self, now: int) -> None:
+        if asked := self._outputs.asked(now, is_behind=False):
+            began = self._clock.now()
+            self._pipelines.commit(now)
+            self._outputs.answer(asked, self._overview(now), now, began)
+
+
 class LooksForEach(Daemon):
     """Whatever outputs have to do is a reason."""
 
@@ -196,31 +215,27 @@ class AnswersBeforeReading(Daemon):
 
 class CommitsAfterwards(Daemon):
     def _answer(self, now: int) -> None:
-        commit, held = self._writer.commit, []
-
-        def later(*arguments: Any, **keywords: Any) -> bool:
-            held.append((arguments, keywords))
-            return True
-
-        self._writer.commit = later  # type: ignore[method-assign]
+        pipelines: Any = self._pipelines
+        commit, pipelines.commit = pipelines.commit, nothing
         super()._answer(now)
-        self._writer.commit = commit  # type: ignore[method-assign]
-        for arguments, keywords in held:
-            commit(*arguments, **keywords)
+        pipelines.commit = commit
+        commit(now)
 
 
-class SleepsOn(Daemon):
-    """Answers come with the tick."""
-
-    def _wait(self) -> None:
-        self._waker.wait((), self._looked + SECOND - self._clock.now())
+# Answers come with the tick.
+SleepsOn = twin(
+    Daemon,
+    "SleepsOn",
+    "_wait",
+    instead=lambda self: self._waker.wait((), self._looked + SECOND - self._clock.now()),
+)
 
 
 class IsNeverBehind(Daemon):
     def _answer(self, now: int) -> None:
         if asked := self._outputs.asked(now, is_behind=False):
             self._pipelines.commit(now)
-            self._outputs.answer(asked, self._overview(now), now)
+            self._outputs.answer(asked, self._overview(now), now, now)
 
 
 @pytest.fixture(autouse=True)
@@ -229,13 +244,17 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 test_promise, test_twin = promises(
-    Promise(tells_all_that_was_written_before, None, served_by(AnswersBeforeReading)),
-    Promise(tells_what_is_in_the_ledger, None, served_by(CommitsAfterwards)),
-    Promise(answers_at_once, None, {**served_by(SleepsOn), "doubled": Doubled("service.daemon:HINTS_APART")}),
-    Promise(flushes_when_it_is_due, None, served_by(SleepsOn)),
-    Promise(who_only_connects_costs_no_look, None, served_by(LooksForEach)),
-    Promise(what_clients_cost_is_bounded, None, [Doubled("service.daemon:REST", to=1.5)]),
-    Promise(tells_of_backlogs, None, served_by(IsNeverBehind)),
+    {
+        tells_all_that_was_written_before_and_is_in_the_ledger: served_by(
+            AnswersBeforeReading, CommitsAfterwards
+        ),
+        answers_at_once: {**served_by(SleepsOn), "doubled": Doubled("service.daemon:HINTS_APART")},
+        flushes_when_it_is_due: served_by(SleepsOn),
+        who_only_connects_costs_no_look: served_by(LooksForEach),
+        who_asks_is_charged_for_no_rules: served_by(ChargesForAll),
+        what_clients_cost_is_bounded: [Doubled("service.daemon:REST", to=1.5)],
+        tells_of_backlogs: served_by(IsNeverBehind),
+    }
 )
 
 

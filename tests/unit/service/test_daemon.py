@@ -1,23 +1,20 @@
 """The loop in simulated time, each promise with a broken twin."""
 
 import random
-import signal
-from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qps_service.configuration.loader import Flags, load
+from qps_service.errors import EXIT_PROBLEM
 from qps_service.files.kernel import Files
-from qps_service.following import generation
 from qps_service.reporting.schedule import Schedule
 from qps_service.reporting.text import render_text
 from qps_service.service import daemon as daemon_module
 from qps_service.service.daemon import Daemon
-from qps_service.service.pipeline import LogPipeline
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, nothing, promises, twin
 from tests.unit import daemons
 from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, World, served_by
 
@@ -33,6 +30,7 @@ def counts_each_window_and_the_last_part(tmp_path: Path) -> None:
     assert [report.seconds for report in service.reports] == [10, 10, 5.5]
     assert [report.rate for report in service.reports] == [1, 0.5, 5 / 5.5]
     assert [report.sequence for report in service.reports] == [1, 2, 3]
+    assert service.recorder.closed
 
 
 def is_ready_after_the_first_read(tmp_path: Path) -> None:
@@ -52,8 +50,9 @@ def is_ready_after_the_first_read(tmp_path: Path) -> None:
     assert [text.split("\n")[0] for text in service.told if "READY" in text] == ["READY=1"]
 
 
-def does_not_drift(tmp_path: Path) -> None:
-    """A week of windows, each sleep ending up to 50 ms late."""
+def does_not_drift(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A week of windows, each sleep ending up to 50 ms late; ticks, of which it has many, change nothing."""
+    monkeypatch.setattr(daemon_module, "TICK", 3600 * SECOND)
     service = Service(tmp_path, f'interval = "10m"\n[log.access]\npath = "{tmp_path}/access.log"\n')
     late = random.Random(7)
     service.world.lateness = lambda: late.randrange(50_000_000)
@@ -99,28 +98,19 @@ class EatsTheLastWindow(Daemon):
                 pipeline.close_window()
 
 
-class ReadyFirst(Daemon):
-    def _start(self) -> None:
-        self._supervisor.ready("almost")
-        super()._start()
+ReadyFirst = twin(Daemon, "ReadyFirst", "_start", first=lambda self: self._supervisor.ready("almost"))
 
 
-class Drifts(Daemon):
-    class Grid(Schedule):
-        def advance(self, now: int) -> None:
-            self.deadline = now + self._step
-
-    def _start(self) -> None:
-        super()._start()
-        self._schedule = self.Grid(self._clock.now(), self._config.interval)
-
-
-class CatchesUp(Drifts):
-    """A report for each grid point that was missed."""
-
-    class Grid(Schedule):
-        def advance(self, now: int) -> None:
-            self.deadline += self._step
+Drifts = twin(
+    Schedule, "Drifts", "advance", instead=lambda self, now: self.__dict__.update(deadline=now + self._step)
+)
+# A report for each grid point that was missed.
+CatchesUp = twin(
+    Schedule,
+    "CatchesUp",
+    "advance",
+    instead=lambda self, _: self.__dict__.update(deadline=self.deadline + self._step),
+)
 
 
 def hears_signals_until_its_last_commit(tmp_path: Path, close_after: int | None) -> None:
@@ -148,18 +138,13 @@ def hears_signals_until_its_last_commit(tmp_path: Path, close_after: int | None)
     assert not service.world.hears
 
 
-class DeafFromTheStop(Daemon):
-    """A second signal is to end a read that hangs."""
-
-    def _catch_up(self, pipelines: Sequence[LogPipeline]) -> int:
-        if self._stopping:
-            self._waker.hold_back()
-        return super()._catch_up(pipelines)
+# A second signal is to end a read that hangs.
+DeafFromTheStop = twin(
+    Daemon, "DeafFromTheStop", "_catch_up", first=lambda self: self._stopping and self._waker.hold_back()
+)
 
 
-class HearsToItsEnd(World):
-    def hold_back(self) -> None:
-        pass
+HearsToItsEnd = twin(World, "HearsToItsEnd", "hold_back", instead=nothing)
 
 
 class FedByATimer(Daemon):
@@ -171,63 +156,23 @@ class FedByATimer(Daemon):
         super()._start()
 
 
-@pytest.fixture(autouse=True)
-def _long_ticks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """30 days of one-second ticks would take minutes; the deadline does not depend on them."""
-    if "does_not_drift" in request.node.name:
-        monkeypatch.setattr(daemon_module, "TICK", 3600 * SECOND)
-
-
+HEARS = {"to its end": Patches((daemons, "World", HearsToItsEnd))}
 test_promise, test_twin = promises(
-    Promise(counts_each_window_and_the_last_part, None, served_by(EatsTheLastWindow)),
-    Promise(is_ready_after_the_first_read, None, served_by(ReadyFirst)),
-    Promise(does_not_drift, None, served_by(Drifts)),
-    Promise(reports_once_after_a_suspension, None, served_by(CatchesUp)),
-    Promise(feeds_the_watchdog_only_while_it_moves, None, served_by(FedByATimer)),
+    {
+        counts_each_window_and_the_last_part: served_by(EatsTheLastWindow),
+        is_ready_after_the_first_read: served_by(ReadyFirst),
+        does_not_drift: [Patches((daemon_module, "Schedule", Drifts))],
+        reports_once_after_a_suspension: [Patches((daemon_module, "Schedule", CatchesUp))],
+        feeds_the_watchdog_only_while_it_moves: served_by(FedByATimer),
+    },
     Promise(
-        hears_signals_until_its_last_commit,
-        None,
-        {**served_by(DeafFromTheStop), "to its end": Patches((daemons, "World", HearsToItsEnd))},
-        close_after=None,
+        hears_signals_until_its_last_commit, None, {**served_by(DeafFromTheStop), **HEARS}, close_after=None
     ),
-    Promise(
-        hears_signals_until_its_last_commit,
-        None,
-        {"to its end": Patches((daemons, "World", HearsToItsEnd))},
-        close_after=0,
-    ),
+    Promise(hears_signals_until_its_last_commit, None, HEARS, close_after=0),
 )
 
 
 # --- without
-
-
-def test_what_was_there_before_enters_no_rate(tmp_path: Path) -> None:
-    service = Service(tmp_path, f'[log.access]\npath = "{tmp_path}/access.log"\nstart = "start"\n')
-    service.write(7)
-    service.write_at(2, 3)
-    service.run(10.5)
-    assert service.requests == [3, 0]
-    assert "10 requests in total" in service.daemon.status()
-
-
-def test_nothing_wakes_for_writes(tmp_path: Path) -> None:
-    service = Service(tmp_path)
-    for tenth in range(600):
-        service.write_at(tenth / 10, 10)
-    service.run(60)
-    assert sum(service.requests) == 6000
-    assert service.world.wakes <= 70
-
-
-def test_status_tells_rate_routes_log_and_total(tmp_path: Path) -> None:
-    service = Service(tmp_path)
-    service.write_at(1, 20)
-    service.write_at(2, 5, LINE.replace(b"/a", b"/b"))
-    service.run(10.5)
-    statuses = service.told_of("STATUS=")
-    assert statuses[0] == "STATUS=2.5 requests/s, 2 routes, 1 log; 25 requests in total"
-    assert "waiting for" in service.told_of("READY=1")[0]
 
 
 def test_trouble_comes_first_in_the_status_and_goes_when_it_is_over(tmp_path: Path) -> None:
@@ -245,26 +190,16 @@ def test_trouble_comes_first_in_the_status_and_goes_when_it_is_over(tmp_path: Pa
 
 def test_waiting_is_the_status_until_the_log_is_there(tmp_path: Path) -> None:
     service = Service(tmp_path)
-    service.write_at(15, 1)
+    service.write_at(15, 20)
+    service.write_at(16, 5, LINE.replace(b"/a", b"/b"))
     service.run(25)
-    ready = service.told_of("READY=1")[0]
     wait = f"waiting for {service.log}; set path in {service.file}"
-    assert ready == f"READY=1\nSTATUS={wait}"
-    statuses = service.told_of("STATUS=")
-    assert statuses[0] == f"STATUS={wait}"
-    assert statuses[1].startswith("STATUS=0.1 requests/s")
+    assert service.told_of("READY=1") == [f"READY=1\nSTATUS={wait}"]
+    told = "2.5 requests/s, 2 routes, 1 log; 25 requests in total"
+    assert service.told_of("STATUS=") == [f"STATUS={wait}", f"STATUS={told}"]
     # Nobody knows whether there were requests while it was missing.
     assert [report.waiting for report in service.reports] == [f"waiting for {service.log}", None, None]
     assert [bool(render_text(report)) for report in service.reports] == [False, True, True]
-
-
-def test_stopping_is_told_before_the_last_report(tmp_path: Path) -> None:
-    service = Service(tmp_path)
-    service.run(3)
-    assert service.told_of("STOPPING") == ["STOPPING=1\nSTATUS=stopping"]
-    assert len(service.reports) == 1
-    assert service.recorder.moments[0] > service.told.index("STOPPING=1\nSTATUS=stopping")
-    assert service.recorder.closed
 
 
 def test_a_stop_in_a_long_read_is_told_at_once_and_loses_nothing(tmp_path: Path) -> None:
@@ -275,6 +210,15 @@ def test_a_stop_in_a_long_read_is_told_at_once_and_loses_nothing(tmp_path: Path)
     assert service.moments("STOPPING=1")[0] < 10
     assert sum(service.requests) == 100_000
     assert service.told_at[-1][0] > 15
+
+
+def test_a_pass_tells_nothing_that_is_not_in_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(tmp_path)
+    monkeypatch.setattr(service.writer, "commit", lambda *_, **__: False)
+    assert service.daemon.run_once() == EXIT_PROBLEM
+    assert service.reports == []
 
 
 def test_a_good_reload_keeps_counts_and_changes_the_rest(tmp_path: Path) -> None:
@@ -302,10 +246,12 @@ def test_a_good_reload_keeps_counts_and_changes_the_rest(tmp_path: Path) -> None
             "format: expected a name after $ (character 6); ",  # on one line, without what shows the place
         ),
         ('state = "/elsewhere"\n[log.access]\npath = "/x"\n', "state: cannot change"),
+        ('[log.a]\npath = "/a"\n[log.b]\npath = "/b"\n', "--name is for one log"),
     ],
 )
 def test_a_bad_reload_is_refused_and_said(tmp_path: Path, toml: str, problem: str) -> None:
     service = Service(tmp_path)
+    service.daemon._reload_config = lambda: load(Flags(config=str(service.file), name="access"), {})
     service.write_at(2, 4)
     service.reload_at(5, toml)
     service.write_at(6, 3)
@@ -317,81 +263,16 @@ def test_a_bad_reload_is_refused_and_said(tmp_path: Path, toml: str, problem: st
     assert service.told[reloading + 1].startswith("READY=1")
 
 
-def test_a_reload_that_contradicts_the_command_line_is_refused(tmp_path: Path) -> None:
-    """--name is for one log; the new file has two."""
-    service = Service(tmp_path)
-    service.load = lambda: load(Flags(config=str(service.file), name="web"), {})  # type: ignore[method-assign]
-    service.daemon._reload_config = service.load
-    service.reload_at(5, '[log.a]\npath = "/a"\n[log.b]\npath = "/b"\n')
-    service.run(25)
-    assert len(service.reports) == 3
-    assert "--name is for one log" in service.said("reload_refused")[0]
-
-
-def record_looks(service: Service) -> list[float]:
-    """When the loop looked at the logs, in seconds since the start."""
-    looks: list[float] = []
-    look = service.daemon._look
-
-    def recorded() -> int:
-        looks.append(service.world.seconds)
-        return look()
-
-    service.daemon._look = recorded  # type: ignore[method-assign]
-    return looks
-
-
 def test_hints_about_other_files_are_no_reason_to_look(tmp_path: Path) -> None:
     """The loop sleeps on until something happens to the log's own files."""
     service = Service(tmp_path)
     service.write(1)
-    looks = record_looks(service)
+    looks = service.looks()
     for millisecond in range(1100, 1900, 10):
         service.world.hint(millisecond / 1000, (tmp_path / f"other{millisecond}").touch)
     service.world.hint(1.95, lambda: service.log.rename(tmp_path / "access.log.1"))
     service.run(2.5)
-    assert [when for when in looks if 1 < when < 2] == [1.95]
-
-
-def test_logs_come_and_go_with_a_reload(tmp_path: Path) -> None:
-    first, second = tmp_path / "access.log", tmp_path / "other.log"
-    service = Service(tmp_path)
-    second.write_bytes(LINE * 9)
-    service.write_at(1, 2)
-    service.reload_at(5, f'[log.other]\npath = "{second}"\n[log.access]\npath = "{first}"\n')
-    service.write_at(6, 3, path=second)
-    service.reload_at(15, f'[log.other]\npath = "{second}"\n')
-    service.write_at(14, 5)
-    service.run(20)
-    assert [(report.log, report.requests, report.named) for report in service.reports] == [
-        ("other", 3, True),
-        ("access", 2, True),
-        ("other", 0, True),
-        ("access", 5, True),
-        ("other", 0, False),
-    ]
-
-
-def test_a_reader_that_is_gone_ends_it_quietly(tmp_path: Path) -> None:
-    service = Service(tmp_path)
-    service.recorder.close_after = 1
-    service.write_at(1, 1)
-    service.daemon.run()
-    assert service.requests == [1]
-
-
-def test_rejected_lines_are_counted_and_sampled_once_a_minute(tmp_path: Path) -> None:
-    service = Service(tmp_path, f'[log.access]\npath = "{tmp_path}/access.log"\nformat = "default"\n')
-    for second in range(130):
-        service.write_at(second + 0.5, 1, b"\x1b[31mnonsense\n")
-        service.write_at(second + 0.5, 1)
-    service.run(130)
-    assert sum(report.rejected for report in service.reports) == 130
-    assert sum(service.requests) == 130
-    texts = service.said("rejected")
-    assert len(texts) == 3
-    assert texts[1].startswith(f"rejected 60 lines of {service.log} (fields 60), for example (fields)")
-    assert texts[1].endswith('"\\x1b[31mnonsense"')
+    assert [begun for begun, _ in looks if 1 < begun < 2] == [1.95]
 
 
 def test_a_long_first_read_asks_for_more_time_and_feeds_the_watchdog(tmp_path: Path) -> None:
@@ -414,58 +295,3 @@ def test_files_that_come_and_go_all_the_time_do_not_keep_it_from_its_work(tmp_pa
     service.run(31)
     assert [report.seconds for report in service.reports][:3] == pytest.approx([10, 10, 10], abs=0.05)
     assert len(service.told_of("WATCHDOG=1")) >= 6
-
-
-def test_totals_and_status_survive_a_log_that_a_reload_took_away(tmp_path: Path) -> None:
-    first, second = tmp_path / "access.log", tmp_path / "other.log"
-    both = f'[log.access]\npath = "{first}"\n[log.other]\npath = "{second}"\n'
-    service = Service(tmp_path, both)
-    service.write_at(1, 100, path=second)
-    service.write_at(1, 50)
-    service.write_at(12, 10, b"?\n", path=second)
-    service.reload_at(15, f'[log.access]\npath = "{first}"\n')
-    service.run(16)
-    assert service.said("stopped") == ["stopped; 150 requests counted and 10 lines rejected in total"]
-    assert service.daemon.status().startswith("15 requests/s")
-
-
-def test_a_stop_in_the_first_read_is_not_followed_by_ready(tmp_path: Path) -> None:
-    service = Service(tmp_path)
-    service.write(1)
-    service.world.signal(0, signal.SIGTERM)
-    service.world.elapse(1)
-    service.daemon.run()
-    assert service.told[0].startswith("STOPPING=1")
-    assert not [text for text in service.told if "READY" in text]
-
-
-def test_a_line_waits_a_second_at_most(tmp_path: Path) -> None:
-    service = Service(tmp_path)
-    service.write(1)
-    looks = record_looks(service)
-    service.run(25)
-    assert looks[:5] == [0, 1, 2, 3, 4]
-    assert all(later - earlier <= 1 for earlier, later in pairwise(looks))
-
-
-def test_a_larger_line_limit_holds_for_the_open_file_too(tmp_path: Path) -> None:
-    service = Service(tmp_path)
-    long = LINE.replace(b"/a", b"/" + b"a" * 300_000)
-    service.write(1)
-    service.write_at(2, 1, long)
-    service.reload_at(5, f'[log.access]\npath = "{service.log}"\nmax_line = "1MiB"\n')
-    service.write_at(6, 1, long)
-    service.run(9)
-    assert [(report.requests, report.rejected) for report in service.reports] == [(1, 1)]
-
-
-def test_a_backlog_is_read_in_parts_between_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation, "PART", 1 << 20)
-    service = Service(tmp_path, files=SlowFiles(0.5))
-    service.write(1)
-    service.write_at(5, 400_000)
-    service.write_at(6, 1)
-    service.run(25)
-    assert sum(service.requests) == 400_001
-    assert len(service.reports) >= 2
-    assert 0 < service.reports[0].requests < 400_000

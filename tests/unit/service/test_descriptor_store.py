@@ -11,14 +11,7 @@ import pytest
 
 from qps_service.service import systemd
 from qps_service.service.descriptor_store import DescriptorStore
-from qps_service.service.systemd import (
-    MOVED_UP,
-    StoredName,
-    Supervisor,
-    handed_back,
-    parse_stored_name,
-    stored_name,
-)
+from qps_service.service.systemd import StoredName, Supervisor, handed_back, parse_stored_name, stored_name
 from qps_service.values.positions import Identity
 from tests.ledgers import position
 from tests.promised import Promise, promises, twin
@@ -65,11 +58,8 @@ def keeps_a_file_under_its_logs_new_name(store: type[DescriptorStore], handed: l
     """Before the old one is dropped, so that no moment is without it."""
     told: list[tuple[str, list[int]]] = []
     files = [(handed[0], "old@0@1-2"), (handed[1], "new@5@1-3"), (handed[2], "gone@0@1-4")]
-    kept = store(
-        Supervisor(lambda text, fds: told.append((text, list(fds))), None),
-        files,
-        {"old": "new", "new": "new"},
-    )
+    supervisor = Supervisor(lambda text, fds: told.append((text, list(fds))), None)
+    kept = store(supervisor, files, {"old": "new", "new": "new"})
     assert told == [
         ("FDSTORE=1\nFDNAME=new@0@1-2\nFDPOLL=0", [handed[0]]),
         ("FDSTOREREMOVE=1\nFDNAME=old@0@1-2", []),
@@ -87,15 +77,9 @@ def keeps_files_of_names_to_come(store: Callable[..., DescriptorStore], handed: 
     kept = store(Supervisor(lambda text, _: told.append(text), None), files, {}, others=True)
     assert told == ["FDSTOREREMOVE=1\nFDNAME=no name"]
     assert [(each.descriptor, each.begun) for each in kept.take("shop")] == [(handed[0], 0)]
-    kept.of("shop").drop(position(1, 2)._replace(identity=Identity(*stored_key("shop@0@1-2"), None)))
+    kept.of("shop").drop(position(1, 2)._replace(identity=Identity(1, 2, None)))
     kept.drop("old")
     assert told[1:] == ["FDSTOREREMOVE=1\nFDNAME=shop@0@1-2", "FDSTOREREMOVE=1\nFDNAME=old@5@1-3"]
-
-
-def stored_key(name: str) -> tuple[int, int]:
-    parsed = parse_stored_name(name)
-    assert parsed
-    return parsed.device, parsed.inode
 
 
 class KnowsOneName(DescriptorStore):
@@ -126,35 +110,20 @@ FILES = [
 ]
 
 
+OTHERS = [
+    *("", "stored", "unknown", "@0@1-2", "access@0@1", "access@0@1-", "access@0@1-2-3", "access@0@1-2\n"),
+    *("access@-1@1-2", "access@00@1-2", "access@²@1-2", "a b@0@1-2", f"{'a' * 65}@0@1-2"),
+    f"access@{10**20}@1-2",
+]
+
+
 def a_name_tells_its_file(make: Callable[[str, int, int, int], str]) -> None:
-    """Each file has its own name, which sd_notify(3) permits and which tells the file again."""
+    """Each file has its own name, which sd_notify(3) permits and which tells the file; others' are none."""
     names = [make(*file) for file in FILES]
     for name in names:
         assert re.fullmatch(r"[ -9;-~]{1,255}", name)
     assert [parse_stored_name(name) for name in names] == FILES
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        "stored",
-        "unknown",
-        "@0@1-2",
-        "access@0@1",
-        "access@0@1-",
-        "access@0@1-2-3",
-        "access@0@1-2\n",
-        "access@-1@1-2",
-        "access@00@1-2",
-        "access@²@1-2",
-        "a b@0@1-2",
-        f"{'a' * 65}@0@1-2",
-        f"access@{10**20}@1-2",
-    ],
-)
-def test_a_name_of_another_is_none(name: str) -> None:
-    assert parse_stored_name(name) is None
+    assert [name for name in OTHERS if parse_stored_name(name)] == []
 
 
 # --- what is handed back
@@ -194,7 +163,7 @@ def hands_each_back(take: Take, handed: list[int]) -> None:
     assert [(os.fstat(number).st_ino, name) for number, name in taken] == list(zip(files, "abc", strict=True))
     assert not any(os.get_inheritable(number) for number, _ in taken)
     # The next files, the state directory's lock first of all, get lower numbers.
-    assert all(number >= MOVED_UP for number, _ in taken)
+    assert all(number >= systemd.MOVED_UP for number, _ in taken)
     assert not {*handed} & {number for number, _ in taken}
     for descriptor in handed:
         with pytest.raises(OSError, match="Bad file descriptor"):
@@ -220,28 +189,17 @@ def takes_from_another(environment: Mapping[str, str], pid: int) -> list[tuple[i
     return handed_back({**environment, "LISTEN_PID": str(pid)}, pid)
 
 
-def misses_the_last(environment: Mapping[str, str], pid: int) -> list[tuple[int, str]]:
-    return handed_back(environment, pid)[:-1]
-
-
 @pytest.mark.parametrize(
     "environment",
     [
         {},
         {"LISTEN_FDS": "3", "LISTEN_FDNAMES": "a:b:c"},
         {"LISTEN_PID": "42", "LISTEN_FDNAMES": "a:b:c"},
-        environment_of(pid=""),
-        environment_of(pid="042"),
-        environment_of(count=""),
+        *(environment_of(pid=pid) for pid in ("", "042")),
+        *(environment_of(count=count) for count in ("", "-3", "3.0", "9" * 5000)),
+        *(environment_of(names=names) for names in (None, "", "a:b", "a:b:c:d")),
         environment_of(count="0", names=""),
-        environment_of(count="-3"),
-        environment_of(count="3.0"),
         environment_of(count="²", names="a:b"),
-        environment_of(count="9" * 5000),
-        environment_of(names=None),
-        environment_of(names=""),
-        environment_of(names="a:b"),
-        environment_of(names="a:b:c:d"),
         environment_of(count="4", names="a:b:c:closed"),
     ],
 )
@@ -252,13 +210,6 @@ def test_an_ill_formed_environment_hands_over_nothing(environment: dict[str, str
 
 # --- each with its twins
 
-# A name without its descriptor.
-KeepsNothing = twin(
-    Supervisor,
-    "KeepsNothing",
-    "keep",
-    instead=lambda self, _, name: self._notify(f"FDSTORE=1\nFDNAME={name}"),
-)
 # What comes back is called `stored`, and cannot be dropped alone.
 KeepsNameless = twin(
     Supervisor, "KeepsNameless", "keep", instead=lambda self, number, _: self._notify("FDSTORE=1", number)
@@ -271,7 +222,7 @@ StaysInTheStore = twin(
 )
 
 test_promise, test_twin = promises(
-    Promise(keeps_and_drops_by_name, Supervisor, [KeepsNothing, KeepsNameless, DropsAll]),
+    Promise(keeps_and_drops_by_name, Supervisor, [KeepsNameless, DropsAll]),
     Promise(keeps_nothing_of_a_log_that_went, DescriptorStore, [StaysInTheStore, BelievesItKept]),
     Promise(keeps_a_file_under_its_logs_new_name, DescriptorStore, [KnowsOneName]),
     Promise(
@@ -290,9 +241,7 @@ test_promise, test_twin = promises(
         },
     ),
     Promise(
-        hands_each_back,
-        handed_back,
-        [leaves_inheritable, leaves_them_where_they_are, takes_from_another, misses_the_last],
+        hands_each_back, handed_back, [leaves_inheritable, leaves_them_where_they_are, takes_from_another]
     ),
 )
 

@@ -15,30 +15,20 @@ from qps_service.notices import kinds
 from qps_service.notices.kinds import Kind, Notice
 from qps_service.service import events as module
 from qps_service.service.events import EventBook
-from qps_service.values.entries import (
-    ALL_EVENTS_LIMIT,
-    EVENT_TEXT_LIMIT,
-    EVENTS_LIMIT,
-    Event,
-    PossibleLoss,
-)
+from qps_service.values.entries import ALL_EVENTS_LIMIT, EVENT_TEXT_LIMIT, EVENTS_LIMIT, Event, PossibleLoss
 from qps_service.values.history import History
-from tests.ledgers import BOOT, SECOND, Keeper, entry, opened
+from tests.ledgers import SECOND, Keeper, entry, opened
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, nothing, promises
-from tests.unit.daemons import START, Service
+from tests.promised import Patches, answers, nothing, promises
+from tests.unit.daemons import START, Service, read
 
 
-def kept(path: Path) -> list[tuple[int, str, str]]:
+def kept(root: Path) -> list[tuple[int, str, str]]:
     """What the ledger has: seconds since the start of the machine, kind and log."""
-    ledger = Ledger(str(path), boot=BOOT)
-    ledger.open(writable=False)
     query = """SELECT event.at, kind, coalesce(name, '-') FROM event LEFT JOIN log ON log.id = event.log
                ORDER BY event.id"""
-    try:
+    with read(root) as ledger:
         return ledger.database.connection.execute(query).fetchall()
-    finally:
-        ledger.close()
 
 
 def check_life(tmp_path: Path) -> None:
@@ -55,7 +45,7 @@ def check_life(tmp_path: Path) -> None:
     world.signal(55, signal.SIGTERM)
     service.daemon.run()
     service.writer.close()
-    found = [((at - START) // SECOND, *rest) for at, *rest in kept(tmp_path / "ledger.db")]
+    found = [((at - START) // SECOND, *rest) for at, *rest in kept(tmp_path)]
     assert found == [
         (0, "started", "-"),
         (5, "format_chosen", "web"),
@@ -79,7 +69,7 @@ def check_waiting(tmp_path: Path) -> None:
     assert keeper.writer.commit([entry([2], sequence=300)], sequence=300, whole=list)
     assert keeper.writer.commit([entry([3], sequence=301)], sequence=301, whole=list)
     keeper.close()
-    assert len(kept(tmp_path / "ledger.db")) == 299
+    assert len(kept(tmp_path)) == 299
 
 
 def failing(*_: object, **__: object) -> None:
@@ -189,35 +179,25 @@ OPEN = database.Database.open
 EVERY: set[Kind] = {*kinds.KINDS}
 
 test_promise, test_twin = promises(
-    Promise(
-        check_life,
-        None,
-        {
-            "keeps none": Patches((EventBook, "add", nothing)),
+    {
+        check_life: {
+            "keeps none": answers(EventBook, "add"),
             "keeps what is no event": Patches((module, "KEPT", EVERY)),
             "writes none": Patches((rows, "add_events", nothing), (Ledger, "_add_events", nothing)),
         },
-    ),
-    Promise(check_waiting, None, {"of the last only": Patches((outbox, "merge", merges_without))}),
-    Promise(
-        check_bounds,
-        None,
-        [
+        check_waiting: {"of the last only": Patches((outbox, "merge", merges_without))},
+        check_bounds: [
             Doubled("ledger.rows:EVENTS_LIMIT"),
             Doubled("ledger.rows:ALL_EVENTS_LIMIT"),
             Doubled("ledger.rows:EVENT_TEXT_LIMIT"),
         ],
-    ),
-    Promise(check_waiting_is_bounded, None, {"keeps all": Patches((EventBook, "add", keeps_all))}),
-    Promise(check_pruned, None, {"for good": Patches((retention._Work, "drop", nothing))}),
-    Promise(check_group, None, {"as they were": Patches((database, "_let_group_read", nothing))}),
-    Promise(
-        check_no_scan,
-        None,
-        {
+        check_waiting_is_bounded: {"keeps all": Patches((EventBook, "add", keeps_all))},
+        check_pruned: {"for good": answers(retention._Work, "drop")},
+        check_group: {"as they were": answers(database, "_let_group_read")},
+        check_no_scan: {
             "scans": Patches(
                 (database.Database, "open", lambda self, writable, **_: OPEN(self, writable=writable))
             )
         },
-    ),
+    }
 )

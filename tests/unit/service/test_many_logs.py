@@ -1,10 +1,9 @@
-"""Many logs in one loop: they share one inotify instance, and each gets its turn however long a look takes.
+"""Many logs in one loop: a hint may come with another one's, and each gets its turn however long looks take.
 
 In simulated time, each promise with a broken twin of the loop.
 """
 
 import os
-from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,30 +13,22 @@ import pytest
 from qps_service.files.kernel import Files, Seen
 from qps_service.following.follower import FollowState
 from qps_service.following.hints import Lost
-from qps_service.following.watcher import Watches
-from qps_service.notices.trouble import Trouble
-from qps_service.outputs.base import TakesReports
 from qps_service.service import pipeline
 from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
-from qps_service.values.reports import Overview, Report
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, nothing, promises
-from tests.unit import daemons
-from tests.unit.daemons import LINE, SECOND, Service, World, served_by
+from tests.promised import Patches, nothing, promises, twin
+from tests.unit.daemons import LINE, SECOND, START, Service, SlowFiles, served_by
 from tests.unit.service.test_answers import Asked
 
 LOGS = 20
 
 
-class LongLooks(Files):
-    """A look at a log takes `seconds` of the world's time, between `start` and `end`."""
-
-    world: World
+class LongLooks(SlowFiles):
+    """A look at a log takes so long, and a read no time."""
 
     def __init__(self, seconds: float, start: float, end: float) -> None:
-        super().__init__()
-        self._duration, self._start, self._end = round(seconds * SECOND), start, end
+        super().__init__(seconds, start=start, end=end, least=1 << 62)
         self.looked: list[str] = []  # names of logs
 
     def stat(self, path: str) -> Seen:
@@ -58,44 +49,13 @@ class Farm:
             log.write_bytes(LINE)
         tables = "".join(f'[log.{log.stem}]\npath = "{log}"\n' for log in self.logs)
         self.service = Service(root, tables, files=files, **given)
-        if isinstance(files, LongLooks):
-            files.world = self.service.world
 
     def write_at(self, seconds: float, *logs: Path) -> None:
         for log in logs:
             self.service.write_at(seconds, 1, path=log)
 
-    def looks(self) -> list[tuple[float, float]]:
-        """When each look begins and ends, of those to come."""
-        looks: list[tuple[float, float]] = []
-        look = self.service.daemon._look
-
-        def recorded() -> int:
-            begun = self.service.world.seconds
-            began_at = look()
-            looks.append((begun, self.service.world.seconds))
-            return began_at
-
-        self.service.daemon._look = recorded  # type: ignore[method-assign]
-        return looks
-
 
 # --- one inotify instance
-
-
-def polls_one_descriptor(tmp_path: Path) -> None:
-    farm = Farm(tmp_path)
-    polled: list[list[int]] = []
-    wait = farm.service.world.wait
-
-    def recorded(descriptors: Iterable[int], timeout: int) -> bool:
-        polled.append([*descriptors])
-        return wait(polled[-1], timeout)
-
-    farm.service.world.wait = recorded  # type: ignore[method-assign]
-    farm.service.run(3)
-    assert polled
-    assert all(len(descriptors) == 1 for descriptors in polled)
 
 
 def a_hint_that_came_with_another_log_is_not_late(tmp_path: Path) -> None:
@@ -112,7 +72,7 @@ def a_hint_that_came_with_another_log_is_not_late(tmp_path: Path) -> None:
             return super().stat(path)
 
     farm = Farm(tmp_path, Rotates())
-    looks = farm.looks()
+    looks = farm.service.looks()
     farm.service.run(4.5)
     assert [begun for begun, _ in looks if 1 < begun < 4] == [2, 2, 3]
 
@@ -127,7 +87,7 @@ def others_that_come_with_it_wait(tmp_path: Path) -> None:
             return super().stat(path)
 
     farm = Farm(tmp_path, Touches())
-    looks = farm.looks()
+    looks = farm.service.looks()
     farm.service.run(4.5)
     assert [begun for begun, _ in looks if 1 <= begun < 4] == [1, 2, 3]
 
@@ -174,7 +134,7 @@ def goes_on_with_its_work_between(tmp_path: Path) -> None:
     """A look ends after a second and one more log; each log gets its turn before any gets another."""
     files = LongLooks(0.3, start=1, end=30)
     farm = Farm(tmp_path, files)
-    looks = farm.looks()
+    looks = farm.service.looks()
     farm.service.run(32)
     long = [(begun, ended) for begun, ended in looks if begun > 1 and ended < 29]
     assert len(long) > 15
@@ -184,35 +144,18 @@ def goes_on_with_its_work_between(tmp_path: Path) -> None:
     assert turns == names * (len(turns) // LOGS)
 
 
-class Moments(TakesReports):
-    """When reports come."""
-
-    name = "moments"
-
-    world: World
-
-    def __init__(self) -> None:
-        self.trouble = Trouble(lambda notice: None, "")
-        self.moments: list[float] = []  # seconds since the start
-
-    def emit(self, reports: Sequence[Report], overview: Overview, now: int) -> None:
-        self.moments.append(self.world.seconds)
-
-
 def reports_in_time(tmp_path: Path) -> None:
     """However long a look at all logs takes: a window of a log ends with the last look at it, so that its
     rate is that of the writer, and one that was not looked at is in the next report."""
     for took in (0.3, 1.5):  # that is 6 s for all of them, and 30 s
         root = tmp_path / str(took)
         root.mkdir()
-        output = Moments()
-        farm = Farm(root, LongLooks(took, start=1, end=80), outputs=[output])
-        output.world = farm.service.world
+        farm = Farm(root, LongLooks(took, start=1, end=80))
         for second in range(1, 80):
             farm.write_at(second, *farm.logs)
         farm.service.run(100)
-        at = output.moments
-        assert [round(seconds) // 10 for seconds in at[:7]] == [1, 2, 3, 4, 5, 6, 7]
+        at = sorted({report.at - START // SECOND for report in farm.service.reports})
+        assert [seconds // 10 for seconds in at[:7]] == [1, 2, 3, 4, 5, 6, 7]
         assert all(seconds % 10 <= 1 + took for seconds in at[:7])
         for log in farm.logs:
             reports = [report for report in farm.service.reports if report.log == log.stem]
@@ -266,19 +209,17 @@ class LooksAtAll(Daemon):
         return now
 
 
-class TakesAllHints(Daemon):
-    """No sign of life meanwhile."""
+# No sign of life meanwhile.
+TakesAllHints = twin(
+    Daemon,
+    "TakesAllHints",
+    "_is_hinted",
+    instead=lambda self: any(each.is_hinted() for each in self._pipelines.followed),
+)
 
-    def _is_hinted(self) -> bool:
-        return any(pipeline.is_hinted() for pipeline in self._pipelines.followed)
 
-
-class BeginsAnew(Daemon):
-    """Each look begins with the first log."""
-
-    def _look(self) -> int:
-        self._unread.clear()
-        return super()._look()
+# Each look begins with the first log.
+BeginsAnew = twin(Daemon, "BeginsAnew", "_look", first=lambda self: self._unread.clear())
 
 
 class EndsAllWindows(Daemon):
@@ -301,10 +242,12 @@ class WaitsForAll(Daemon):
         return now
 
 
-class AnswersAtTheEndOfATurn(Daemon):
-    def _answer(self, now: int) -> None:
-        self._is_whole = not self._unread
-        super()._answer(now)
+AnswersAtTheEndOfATurn = twin(
+    Daemon,
+    "AnswersAtTheEndOfATurn",
+    "_answer",
+    first=lambda self: vars(self).update(_is_whole=not self._unread),
+)
 
 
 class StopsWithTheTurn(Daemon):
@@ -326,36 +269,21 @@ class LooksForAnything(Daemon):
             super()._wait()
 
 
-def make_alone(*arguments: Any, watches: Watches, **keywords: Any) -> LogPipeline:
-    """A pipeline that shares no watches."""
-    return LogPipeline(*arguments, **keywords)
-
-
 test_promise, test_twin = promises(
-    Promise(polls_one_descriptor, None, {"alone": Patches((daemons, "LogPipeline", make_alone))}),
-    Promise(
-        a_hint_that_came_with_another_log_is_not_late,
-        None,
-        {"polls only": Patches((LogPipeline, "has_hints", False))},
-    ),
-    Promise(
-        others_that_come_with_it_wait,
-        None,
-        {**served_by(LooksForAnything), "doubled": Doubled("service.daemon:TICK")},
-    ),
-    Promise(lives_while_all_look, None, served_by(LooksAtAll)),
-    Promise(lives_while_all_take_hints, None, served_by(TakesAllHints)),
-    Promise(
-        goes_on_with_its_work_between,
-        None,
-        {**served_by(LooksAtAll, BeginsAnew), "doubled": Doubled("service.daemon:TURN")},
-    ),
-    Promise(reports_in_time, None, served_by(EndsAllWindows, WaitsForAll)),
-    Promise(answers_who_asks_in_a_turn_after_it, None, served_by(AnswersAtTheEndOfATurn)),
-    Promise(a_stop_in_a_turn_reads_all_logs, None, served_by(StopsWithTheTurn)),
-    Promise(
-        windows_begin_with_the_first_look,
-        None,
-        {"not behind": Patches((pipeline, "UNREAD", FollowState()))},
-    ),
+    {
+        a_hint_that_came_with_another_log_is_not_late: {
+            "polls only": Patches((LogPipeline, "has_hints", False))
+        },
+        others_that_come_with_it_wait: {
+            **served_by(LooksForAnything),
+            "doubled": Doubled("service.daemon:TICK"),
+        },
+        lives_while_all_look: served_by(LooksAtAll),
+        lives_while_all_take_hints: served_by(TakesAllHints),
+        goes_on_with_its_work_between: {**served_by(BeginsAnew), "doubled": Doubled("service.daemon:TURN")},
+        reports_in_time: served_by(EndsAllWindows, WaitsForAll),
+        answers_who_asks_in_a_turn_after_it: served_by(AnswersAtTheEndOfATurn),
+        a_stop_in_a_turn_reads_all_logs: served_by(StopsWithTheTurn),
+        windows_begin_with_the_first_look: {"not behind": Patches((pipeline, "UNREAD", FollowState()))},
+    }
 )

@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -23,7 +22,7 @@ from qps_service.following.follower import Follower
 from qps_service.following.generation import Generation
 from qps_service.service.pipeline import LogPipeline
 from qps_service.values.reports import Window
-from tests.promised import Patches, Promise, nothing, promises
+from tests.promised import Patches, Promise, answers, promises
 from tests.unit import daemons
 from tests.unit.daemons import SECOND, START, Service
 
@@ -59,6 +58,14 @@ class AgedFiles(Files):
 def _fail(number: int) -> None:
     if number:
         raise OSError(number, os.strerror(number))
+
+
+# A window with requests in it: when it ended, its requests, its length.
+Told = tuple[int, int, float]
+
+
+def _told(ended: float, requests: int, seconds: float) -> Told:
+    return round(ended), requests, round(seconds, 1)
 
 
 class Machine:
@@ -112,142 +119,90 @@ class Machine:
     def mount(self) -> None:
         self._away.rename(self._volume)
 
-    def come_late(self, mounted: float, first: int, end: int, lines: int = OLD) -> None:
-        """The volume is away, and gets lines, until it is mounted; then each second has a line."""
+    def come_late(self, mounted: float, first: int, end: int) -> None:
+        """The volume is away until it is mounted; then each second has a line."""
         self.unmount()
-        self.write_there(lines)
         self.at(mounted, self.mount)
         self.write_each_second(first, end)
+
+    def refuse(self, name: str, number: int) -> None:
+        """Calls of the kernel fail for two windows, in which the log is written to."""
+        self.at(105.7, setattr, self.files, name, number)
+        self.at(107.3, self.write, OLD)
+        self.at(127.2, setattr, self.files, name, 0)
+        self.write_each_second(128, 130)
 
     def write_there(self, count: int, name: str = "access.log") -> None:
         """On the volume, which we do not see."""
         self.write(count, self._away / name)
 
-    def run(self, seconds: float) -> None:
-        self.service.run(seconds)
-
-    def windows(self) -> list[tuple[float, float, int]]:
-        """Of the history, those of the second service with requests: begin, end, requests."""
+    def ledger(self) -> tuple[int, list[Told]]:
+        """Requests in all, and of the history those windows of the second service that have some."""
         with closing(sqlite3.connect(self._root / "ledger.db")) as ledger:
+            ((total,),) = ledger.execute("SELECT sum(requests) FROM totals")
             rows = ledger.execute(
-                "SELECT started, ended, sum(requests) FROM windows GROUP BY sequence ORDER BY sequence"
+                "SELECT ended, sum(requests), ended - started FROM windows GROUP BY sequence ORDER BY 1"
             )
-            begin = START / SECOND
-            found = [(started - begin, ended - begin, requests) for started, ended, requests in rows]
-        return [row for row in found if row[1] > SECOND_START]
-
-    def total(self) -> int:
-        with closing(sqlite3.connect(self._root / "ledger.db")) as ledger:
-            (total,) = ledger.execute("SELECT sum(requests) FROM totals").fetchone()
-        return int(total)
+            found = [_told(ended - START / SECOND, *more) for ended, *more in rows]
+        return int(total), [each for each in found if each[0] > SECOND_START]
 
 
-class Told(NamedTuple):
-    """The windows with requests in them: when each ended, its requests, its length."""
-
-    ended: int
-    requests: int
-    seconds: float
-
-
-def check(case: Callable[[Machine], list[Told]], tmp_path: Path) -> None:
+def check(case: Callable[[Machine], object], wanted: list[Told], tmp_path: Path, *, is_known: bool) -> None:
     """Every line is in the totals; the reports have these, and the history has what the reports said."""
-    machine = Machine(tmp_path, is_known="unknown" not in case.__name__)
-    wanted = case(machine)
-    machine.run(160)
-    assert machine.total() == machine.written
-    told, ended = [], 0.0
-    for report in machine.service.reports:
-        ended = report.at - START // SECOND
-        if report.requests:
-            told.append(Told(round(ended), report.requests, round(report.seconds, 1)))
-    assert told == wanted
-    history = [
-        Told(round(end), requests, round(end - begin, 1)) for begin, end, requests in machine.windows()
-    ]
-    assert history == wanted
+    machine = Machine(tmp_path, is_known=is_known)
+    case(machine)
+    machine.service.run(160)
+    reports = [each for each in machine.service.reports if each.requests]
+    assert [_told(each.at - START // SECOND, each.requests, each.seconds) for each in reports] == wanted
+    assert machine.ledger() == (machine.written, wanted)
 
 
-# --- out of reach for more than a window
+# --- what happens meanwhile
 
 
-def mounted_late(machine: Machine) -> list[Told]:
-    """Absent at the start and through three reports, the first of which is since the last service's."""
-    machine.come_late(124.7, 126, 140)
-    return [Told(130, 4, 5.0), Told(140, 10, 10.0)]
+def mounted(at: float, first: int, end: int, lines: int = OLD) -> Callable[[Machine], object]:
+    """The log gets lines on the volume, which is mounted then; each second between these has a line."""
+
+    def case(machine: Machine) -> None:
+        machine.come_late(at, first, end)
+        machine.write_there(lines)
+
+    return case
 
 
-def mounted_late_after_one_report(machine: Machine) -> list[Told]:
-    machine.come_late(112.7, 114, 120)
-    return [Told(120, 6, 7.0)]
-
-
-def mounted_at_the_end_of_a_window(machine: Machine) -> list[Told]:
-    """The look that finds it is a report's: that window has no length left, and the next is whole."""
-    machine.come_late(129.9, 132, 140)
-    return [Told(140, 8, 10.0)]
-
-
-def written_right_after_that(machine: Machine) -> list[Told]:
-    """What comes after the window without length was missed by none."""
-    machine.come_late(129.9, 130, 140)
-    return [Told(140, 10, 10.0)]
-
-
-def unmounted_while_running(machine: Machine) -> list[Told]:
+def unmounted_while_running(machine: Machine) -> None:
     machine.write_each_second(100, 105)
     machine.at(105.7, machine.unmount)
     machine.at(107, machine.write_there, OLD)
     machine.at(127.2, machine.mount)
     machine.write_each_second(128, 130)
-    return [Told(110, 5, 90.0), Told(130, 2, 2.0)]
 
 
-def rotated_meanwhile(machine: Machine) -> list[Told]:
+def rotated_meanwhile(machine: Machine) -> None:
     """The rest of the old log, a whole one, and the beginning of the new."""
-    machine.unmount()
+    machine.come_late(124.7, 126, 130)
     away = machine._away
     machine.write_there(OLD)
     (away / "access.log").rename(away / "access.log.2")
     machine.at(105, machine.write_there, OLD, "access.log.1")
     machine.at(108, machine.write_there, OLD)
-    machine.at(124.7, machine.mount)
-    machine.write_each_second(126, 130)
-    return [Told(130, 4, 5.0)]
 
 
-def many_rotations_meanwhile(machine: Machine) -> list[Told]:
+def many_rotations_meanwhile(machine: Machine) -> None:
     """More than one look takes up."""
-    machine.unmount()
+    machine.come_late(124.7, 126, 130)
     (machine._away / "access.log").rename(machine._away / "access.log.41")
     for number in range(40, 0, -1):
         machine.write_there(2, f"access.log.{number}")
     machine.write_there(2)
-    machine.at(124.7, machine.mount)
-    machine.write_each_second(126, 130)
-    return [Told(130, 4, 5.0)]
 
 
-def refused(machine: Machine, name: str, number: int) -> None:
-    machine.at(105.7, setattr, machine.files, name, number)
-    machine.at(107.3, machine.write, OLD)
-    machine.at(127.2, setattr, machine.files, name, 0)
-    machine.write_each_second(128, 130)
-
-
-def unreadable_disk(machine: Machine) -> list[Told]:
-    """The file is open all the time, and reading it fails."""
-    refused(machine, "read_fails", errno.EIO)
-    return [Told(130, 2, 2.0)]
-
-
-def stale_handle(machine: Machine) -> list[Told]:
+def stale_handle(machine: Machine) -> None:
     machine.write_each_second(100, 105)
-    refused(machine, "read_fails", errno.ESTALE)
-    return [Told(110, 5, 90.0), Told(130, 2, 2.0)]
+    machine.refuse("read_fails", errno.ESTALE)
 
 
-def unreadable_new_log(machine: Machine) -> list[Told]:
+def unreadable_new_log(machine: Machine) -> None:
     """logrotate's `create` gave the new log the wrong mode."""
 
     def rotate() -> None:
@@ -259,108 +214,68 @@ def unreadable_new_log(machine: Machine) -> list[Told]:
     machine.at(115, machine.write, OLD)
     machine.at(127.2, setattr, machine.files, "open_fails", 0)
     machine.write_each_second(128, 130)
-    return [Told(130, 2, 2.0)]
 
 
-def an_unknown_log_on_a_late_volume(machine: Machine) -> list[Told]:
-    """Nothing is known of the log, but that it is older than the first window."""
-    machine.write(OLD)
-    machine.unmount()
-    machine.at(104.7, machine.mount)
-    machine.write_each_second(106, 110)
-    return [Told(110, 4, 5.0)]
+def unknown(mounted: float) -> Callable[[Machine], object]:
+    """Nothing is known of the log on a late volume, but that it is older than the first window."""
+
+    def case(machine: Machine) -> None:
+        machine.write(OLD)
+        machine.come_late(mounted, round(mounted + 1.3), round(mounted + 5.3))
+
+    return case
 
 
-def another_unknown_log_on_a_late_volume(machine: Machine) -> list[Told]:
-    machine.write(OLD)
-    machine.unmount()
-    machine.at(134.7, machine.mount)
-    machine.write_each_second(136, 140)
-    return [Told(140, 4, 5.0)]
-
-
-def a_large_backlog(machine: Machine) -> list[Told]:
-    """Read in many parts; what comes meanwhile belongs to it."""
-    machine.come_late(124.7, 126, 130, lines=20 * OLD)
-    return [Told(130, 4, 5.0)]
-
-
-def a_rotated_file_is_written_meanwhile(machine: Machine) -> list[Told]:
+def a_rotated_file_is_written_meanwhile(machine: Machine) -> None:
     """Its writer did not open the log anew; the file that takes the log's name at last is old. What was
     counted in the window before that stays in it."""
-
-    def rotate() -> None:
-        machine.log.rename(rotated)
-
-    def put_back() -> None:
-        backup.rename(machine.log)
-
     rotated, backup = machine.log.with_name("access.log.1"), machine.log.with_name("backup")
-    machine.at(105.7, rotate)
+    machine.at(105.7, machine.log.rename, rotated)
     for second in range(107, 130):
         machine.at(second + 0.5, machine.write, 1, rotated)
     machine.at(101, machine.write, OLD, backup)
-    machine.at(125.2, put_back)
+    machine.at(125.2, backup.rename, machine.log)
     machine.write_each_second(127, 130)
-    return [Told(110, 3, 90.0), Told(120, 10, 10.0), Told(130, 13, 10.0)]
 
 
 # --- within reach
 
 
-def mounted_in_the_first_window(machine: Machine) -> list[Told]:
-    """That window is as long as the stop, and so has what was written in it."""
-    machine.come_late(104.7, 106, 110)
-    return [Told(110, OLD + 4, 90.0)]
-
-
-def away_for_less_than_a_window(machine: Machine) -> list[Told]:
+def away_for_less_than_a_window(machine: Machine) -> None:
     """Over the end of one, too."""
     machine.at(108.2, machine.unmount)
     machine.at(109, machine.write_there, 7)
     machine.at(113.2, machine.mount)
     machine.write_each_second(115, 120)
-    return [Told(120, 12, 10.0)]
 
 
-def created_late(machine: Machine) -> list[Told]:
+def created_late(machine: Machine) -> None:
     """The server was stopped for an hour of windows, and began a new log when it came back."""
     machine.at(103.2, machine.log.rename, machine.log.with_name("access.log.1"))
+    an_unknown_log_comes(machine)
+
+
+def an_unknown_log_comes(machine: Machine) -> None:
     machine.at(134.7, machine.write, 40)
     machine.write_each_second(136, 140)
-    return [Told(140, 44, 10.0)]
 
 
-def an_unknown_log_that_is_created_late(machine: Machine) -> list[Told]:
-    machine.at(134.7, machine.write, 40)
-    machine.write_each_second(136, 140)
-    return [Told(140, 44, 10.0)]
-
-
-def an_unknown_log_that_is_created_soon(machine: Machine) -> list[Told]:
+def an_unknown_log_comes_soon(machine: Machine) -> None:
     machine.at(104.7, machine.write, 40)
-    return [Told(110, 40, 10.0)]
 
 
-def its_directory_is_refused(machine: Machine) -> list[Told]:
+def its_directory_is_refused(machine: Machine) -> None:
     """The file is open, and read all the time."""
     machine.at(102, setattr, machine.files, "stat_fails", errno.EACCES)
     machine.write_each_second(100, 130)
     machine.at(127.2, setattr, machine.files, "stat_fails", 0)
-    return [Told(110, 10, 90.0), Told(120, 10, 10.0), Told(130, 10, 10.0)]
 
 
-def suspended(machine: Machine) -> list[Told]:
+def suspended(machine: Machine) -> None:
     """The window is as long as that took."""
     machine.at(105.7, machine.write, OLD)
     machine.world.at(105.8, lambda: setattr(machine.world, "time", START + 140 * SECOND))
     machine.write_each_second(142, 150)
-    return [Told(140, OLD, 120.0), Told(150, 8, 10.0)]
-
-
-class NeverLate(LogPipeline):
-    def _is_late(self, generation: Generation) -> bool:
-        return False
 
 
 class ForgetsTheBacklog(LogPipeline):  # after its first part
@@ -385,36 +300,50 @@ def any_file_is_new(self: Follower, found: Found, now: int) -> int:
     return max(self._reached_at, now - 1)
 
 
-NEVER = Patches((daemons, "LogPipeline", NeverLate))
+NEVER = answers(LogPipeline, "_is_late", False)
 PARTS = Patches((daemons, "LogPipeline", ForgetsTheBacklog))
 EMPTY = Patches((daemons, "LogPipeline", CountsTheEmptyWindow))
-SAME_WINDOW = Patches((Aggregator, "begin_anew", nothing))
+SAME_WINDOW = answers(Aggregator, "begin_anew")
 NEW_ONES, OLD_ONES = (Patches((Follower, "_reached", twin)) for twin in (any_file_is_new, any_file_is_old))
 
-LATE: dict[Callable[[Machine], list[Told]], dict[str, Patches]] = {
-    mounted_late: {"never": NEVER, "window": SAME_WINDOW, "new": NEW_ONES},
-    mounted_late_after_one_report: {"never": NEVER},
-    mounted_at_the_end_of_a_window: {"never": NEVER},
-    written_right_after_that: {"empty": EMPTY},
-    unmounted_while_running: {"never": NEVER, "window": SAME_WINDOW},
-    rotated_meanwhile: {"never": NEVER, "new": NEW_ONES},
-    many_rotations_meanwhile: {"never": NEVER},
-    unreadable_disk: {"never": NEVER, "window": SAME_WINDOW},
-    stale_handle: {"never": NEVER},
-    unreadable_new_log: {"never": NEVER, "new": NEW_ONES},
-    an_unknown_log_on_a_late_volume: {"never": NEVER, "new": NEW_ONES},
-    another_unknown_log_on_a_late_volume: {"never": NEVER, "new": NEW_ONES},
-    a_large_backlog: {"never": NEVER, "parts": PARTS},
-    a_rotated_file_is_written_meanwhile: {"never": NEVER},
-}
-WITHIN_REACH: dict[Callable[[Machine], list[Told]], dict[str, Patches]] = {
-    mounted_in_the_first_window: {},
-    away_for_less_than_a_window: {},
-    created_late: {"old": OLD_ONES},
-    an_unknown_log_that_is_created_late: {"old": OLD_ONES},
-    an_unknown_log_that_is_created_soon: {"old": OLD_ONES},
-    its_directory_is_refused: {},
-    suspended: {},
+AWAY = {"never": NEVER, "window": SAME_WINDOW}
+# What happens, the windows that are told, and twins.
+CASES: dict[str, tuple[Callable[[Machine], object], list[Told], dict[str, Patches]]] = {
+    # Absent at the start and through three reports, the first of which is since the last service's.
+    "mounted late": (mounted(124.7, 126, 140), [(130, 4, 5.0), (140, 10, 10.0)], {**AWAY, "new": NEW_ONES}),
+    "mounted late after one report": (mounted(112.7, 114, 120), [(120, 6, 7.0)], {}),
+    # The look that finds it is a report's: that window has no length left, and the next is whole.
+    "mounted at the end of a window": (mounted(129.9, 132, 140), [(140, 8, 10.0)], {}),
+    # What comes after the window without length was missed by none.
+    "written right after that": (mounted(129.9, 130, 140), [(140, 10, 10.0)], {"empty": EMPTY}),
+    "unmounted while running": (unmounted_while_running, [(110, 5, 90.0), (130, 2, 2.0)], AWAY),
+    "rotated meanwhile": (rotated_meanwhile, [(130, 4, 5.0)], {"new": NEW_ONES}),
+    "many rotations meanwhile": (many_rotations_meanwhile, [(130, 4, 5.0)], {}),
+    # The file is open all the time, and reading it fails.
+    "unreadable disk": (lambda machine: machine.refuse("read_fails", errno.EIO), [(130, 2, 2.0)], AWAY),
+    "stale handle": (stale_handle, [(110, 5, 90.0), (130, 2, 2.0)], {}),
+    "unreadable new log": (unreadable_new_log, [(130, 2, 2.0)], {"new": NEW_ONES}),
+    "unknown on a late volume": (unknown(104.7), [(110, 4, 5.0)], {"new": NEW_ONES}),
+    "unknown on a later volume": (unknown(134.7), [(140, 4, 5.0)], {"new": NEW_ONES}),
+    # Read in many parts; what comes meanwhile belongs to it.
+    "large backlog": (mounted(124.7, 126, 130, lines=20 * OLD), [(130, 4, 5.0)], {"parts": PARTS}),
+    "rotated file is written meanwhile": (
+        a_rotated_file_is_written_meanwhile,
+        [(110, 3, 90.0), (120, 10, 10.0), (130, 13, 10.0)],
+        {"never": NEVER},
+    ),
+    # That window is as long as the stop, and so has what was written in it.
+    "mounted in the first window": (mounted(104.7, 106, 110), [(110, OLD + 4, 90.0)], {}),
+    "away for less than a window": (away_for_less_than_a_window, [(120, 12, 10.0)], {}),
+    "created late": (created_late, [(140, 44, 10.0)], {"old": OLD_ONES}),
+    "unknown, created late": (an_unknown_log_comes, [(140, 44, 10.0)], {"old": OLD_ONES}),
+    "unknown, created soon": (an_unknown_log_comes_soon, [(110, 40, 10.0)], {"old": OLD_ONES}),
+    "its directory is refused": (
+        its_directory_is_refused,
+        [(110, 10, 90.0), (120, 10, 10.0), (130, 10, 10.0)],
+        {},
+    ),
+    "suspended": (suspended, [(140, OLD, 120.0), (150, 8, 10.0)], {}),
 }
 
 
@@ -426,5 +355,8 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 test_promise, test_twin = promises(
-    *(Promise(check, None, twins, case=case) for case, twins in {**LATE, **WITHIN_REACH}.items())
+    *(
+        Promise(check, case, twins, wanted=wanted, label=name, is_known="unknown" not in name)
+        for name, (case, wanted, twins) in CASES.items()
+    )
 )

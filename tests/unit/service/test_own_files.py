@@ -15,7 +15,7 @@ from qps_service.files.kernel import Seen
 from qps_service.service import own_files
 from qps_service.service.own_files import STREAMS, Place, apart
 from tests.fault.mounts import needs_root
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, answers, promises
 
 Lay = Callable[[Path], str]
 
@@ -68,13 +68,8 @@ def hard_linked(target: str) -> Lay:
     return lambda site: laid(lambda path: path.hardlink_to(site / target), "out/reports")(site)
 
 
-LEDGER, SOURCE, LOG, A_FILE, B_FILE = (
-    "the ledger's",
-    "the configuration",
-    "a log",
-    "a file of the log a",
-    "a file of the log b",
-)
+LEDGER, SOURCE, LOG = "the ledger's", "the configuration", "a log"
+A_FILE, B_FILE = "a file of the log a", "a file of the log b"
 LEADING: dict[str, tuple[Lay, str]] = {
     "log": (lambda site: f"{site}/logs/access.log", LOG),
     "log by ..": (lambda site: f"{site}/out/../logs/access.log", LOG),
@@ -218,41 +213,35 @@ def twins_of(name: str) -> dict[str, Patches]:
 
 
 test_apart, test_apart_twin = promises(
+    {
+        is_refused_before_the_directory_is_there: {},
+        is_taken: {"any name": Patches((own_files, "LEDGER", ""))},
+        no_output_matches_a_pattern: [answers(own_files, "_would_match", False)],
+        two_outputs_are_apart: {"by name": Patches((own_files, "_place", by_name_alone))},
+        a_log_is_not_its_own_ledger: {"any": answers(own_files, "_own", ())},
+        what_is_read_with_the_configuration_is_refused: {
+            "no directory": answers(own_files, "directory_of"),
+            "by name": Patches((own_files, "_place", by_name_alone)),
+        },
+        standard_streams_are_apart: {"any": answers(own_files, "_logs", ())},
+        a_pipe_is_no_way_round: {"files alone": Patches((Seen, "is_pipe", False))},
+    },
     *(
         Promise(is_refused, None, twins_of(name), label=name, lay=lay, what=what)
         for name, (lay, what) in LEADING.items()
     ),
-    Promise(is_refused_before_the_directory_is_there, None, {}),
-    Promise(is_taken, None, {"any name": Patches((own_files, "LEDGER", ""))}),
-    Promise(no_output_matches_a_pattern, None, [Patches((own_files, "_would_match", lambda *_: False))]),
-    Promise(two_outputs_are_apart, None, {"by name": Patches((own_files, "_place", by_name_alone))}),
-    Promise(a_log_is_not_its_own_ledger, None, {"any": Patches((own_files, "_own", lambda *_: ()))}),
-    Promise(
-        what_is_read_with_the_configuration_is_refused,
-        None,
-        {
-            "no directory": Patches((own_files, "directory_of", lambda _: None)),
-            "by name": Patches((own_files, "_place", by_name_alone)),
-        },
-    ),
-    Promise(standard_streams_are_apart, None, {"any": Patches((own_files, "_logs", lambda *_: ()))}),
-    Promise(a_pipe_is_no_way_round, None, {"files alone": Patches((Seen, "is_pipe", False))}),
 )
 
 
 @needs_root
 def test_another_mount(site: Path) -> None:
     """The same directory, bound to another place: only device and inode tell."""
-    subprocess.run(["mount", "--bind", site / "logs", site / "out"], check=True)
-    try:
-        is_refused(site, lambda site: f"{site}/out/access.log", LOG)
-    finally:
-        subprocess.run(["umount", site / "out"], check=True)
-    subprocess.run(["mount", "--bind", site / "state", site / "out"], check=True)
-    try:
-        is_refused(site, lambda site: f"{site}/out/ledger.db-wal", LEDGER)
-    finally:
-        subprocess.run(["umount", site / "out"], check=True)
+    for directory, name, what in (("logs", "access.log", LOG), ("state", "ledger.db-wal", LEDGER)):
+        subprocess.run(["mount", "--bind", site / directory, site / "out"], check=True)
+        try:
+            is_refused(site, lambda site, name=name: f"{site}/out/{name}", what)  # type: ignore[misc]
+        finally:
+            subprocess.run(["umount", site / "out"], check=True)
 
 
 def test_a_check_refuses(site: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,16 +18,17 @@ from qps_service.following import kinship
 from qps_service.following.follower import Follower
 from qps_service.following.hints import Moved
 from qps_service.following.watcher import Watcher, Watches
-from qps_service.ledger.ledger import Ledger
 from qps_service.service import patterns, pipelines
 from qps_service.service.patterns import Patterns, find, first_time
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, nothing, promises
-from tests.unit.daemons import LINE, SECOND, Service, SlowFiles
+from tests.promised import Patches, Promise, answers, nothing, promises, sets, twin
+from tests.unit import daemons
+from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, read, requests_of, restored
 
 HOUR = 3600
+Look = patterns._Look
 
 
 def line(number: int, at: int = 0) -> bytes:
@@ -42,20 +43,12 @@ def lines(count: int, first: int = 0) -> bytes:
 class Site:
     """A directory of logs, and a service that follows a pattern in it."""
 
-    def __init__(
-        self,
-        root: Path,
-        pattern: str = "*.log",
-        more: str = "",
-        *,
-        ledger: bool = True,
-        files: Files | None = None,
-    ) -> None:
+    def __init__(self, root: Path, pattern: str = "*.log", more: str = "", **given: Any) -> None:
         self.root = root / "logs"
         self.root.mkdir(exist_ok=True)
         self.pattern = pattern
         text = f'interval = "10s"\n{more.format(self.root)}\n[log.web]\npath = "{self.root}/{pattern}"\n'
-        self.service = Service(root, text, files=files, ledger=str(root / "ledger.db") if ledger else None)
+        self.service = Service(root, text, **{"ledger": str(root / "ledger.db"), **given})
         self.world = self.service.world
 
     def path(self, name: str) -> Path:
@@ -90,17 +83,8 @@ class Site:
 
 def totals(root: Path) -> dict[str, int]:
     """Requests that the ledger has, by log."""
-    ledger = Ledger(str(root / "ledger.db"), boot="this")
-    ledger.open(writable=False)
-    try:
-        found = {}
-        for name in ledger.logs():
-            restored = ledger.restore(name, now=10**6 * SECOND, at=10**6 * SECOND)
-            assert restored
-            found[name] = sum(counts.requests for counts in restored.totals.values())
-        return found
-    finally:
-        ledger.close()
+    with read(root) as ledger:
+        return {name: requests_of(restored(ledger, name)) for name in ledger.logs()}
 
 
 # --- names
@@ -371,18 +355,6 @@ def a_log_that_vanished_leaves(tmp_path: Path) -> None:
     assert not site.service.said("possible_loss")
 
 
-def a_directory_may_come_later(tmp_path: Path) -> None:
-    site = Site(tmp_path, "*/access.log")
-
-    def come() -> None:
-        site.path("shop").mkdir()
-        site.write("shop/access.log", lines(2))
-
-    site.at(2.5, come)
-    site.write_at(4, "shop/access.log", lines(1, 2))
-    assert site.run(12) == {"shop": 3}
-
-
 def directories_may_come_one_by_one(tmp_path: Path) -> None:
     """What one lacks within is looked for, though others are whole; so is what a file may become."""
     site = Site(tmp_path, "*/log/in/access.log")
@@ -434,18 +406,6 @@ def what_cannot_be_watched_is_looked_through(tmp_path: Path, monkeypatch: pytest
     assert before == []
 
 
-def a_reload_may_bring_a_pattern(tmp_path: Path) -> None:
-    site = Site(tmp_path)
-    site.write("a.log", lines(5))
-    site.write("b.txt", lines(5))
-    text = site.service.file.read_text()
-    site.write_at(2, "a.log", lines(1, 5))
-    site.service.reload_at(3, text.replace("*.log", "*.[lt]*"))
-    site.write_at(5, "a.log", lines(1, 6))
-    site.write_at(5, "b.txt", lines(1, 6))
-    assert site.run(12) == {"a": 2, "b-txt": 1}
-
-
 def dates_are_advised_against(tmp_path: Path) -> None:
     """Once, with the path to write; what another log's dates stand for is no match, nor is what looks like
     such a path itself."""
@@ -454,7 +414,7 @@ def dates_are_advised_against(tmp_path: Path) -> None:
         site.write(name, line(1))
     assert site.run(5) == {"a-20261129": 0, "dated": 0, "c-1": 0, "c-2": 0}
     assert site.service.said("dates_apart") == []
-    site = Site(tmp_path, ledger=False)
+    site = Site(tmp_path, ledger=None)
     site.at(2, site.write, "a-20261130.log", lines(1))
     site.at(4, site.write, "a-20261201.log", lines(1))
     site.run(8)
@@ -472,10 +432,11 @@ def a_reload_may_bring_the_first_pattern(tmp_path: Path) -> None:
     site.service = Service(tmp_path, '[log.none]\npath = "/nowhere/access.log"\n')
     site.world = site.service.world
     site.write("shop.log", lines(1))
+    site.write("old.log", lines(5))
     site.service.reload_at(2, f'{text}[log.shop]\npath = "{site.root}/shop.log"\n')
     site.write_at(4, "shop.log", lines(2))
     site.at(5, site.write, "blog.log", lines(3))
-    assert site.run(12) == {"none": 0, "shop": 2, "blog": 3}
+    assert site.run(12) == {"none": 0, "shop": 2, "old": 0, "blog": 3}
 
 
 def tables_of_their_own_stay(tmp_path: Path) -> None:
@@ -595,19 +556,18 @@ def first_times_are_read(first: Any, tmp_path: Path) -> None:
     assert first(Files(), str(tmp_path / "none"), config) is None
 
 
-class Eager(patterns._Look):
+vanished = Look._vanished
+
+
+def eagerly(self: Any, tables: Any, present: Any) -> Any:
     """Takes a log that has a table for one of a pattern's, at the first look."""
-
-    def _vanished(self, tables: Any, present: Any, vanished: Any = patterns._Look._vanished) -> Any:
-        yield from [] if self._pipelines else vanished(self, tables, set())
+    yield from [] if self._pipelines else vanished(self, tables, set())
 
 
-class ForEach(patterns._Look):
+def for_each(self: Any, tables: Any, present: Any) -> Any:
     """Has a log that is not there for each pattern."""
-
-    def _vanished(self, tables: Any, present: Any, vanished: Any = patterns._Look._vanished) -> Any:
-        for table in tables:
-            yield from vanished(self, [table], present)
+    for table in tables:
+        yield from vanished(self, [table], present)
 
 
 begin_window = LogPipeline.begin_window
@@ -619,19 +579,13 @@ def without_memory(self: Patterns, *given: Any, came_after: Any = Patterns.came_
     return came_after(self, *given)
 
 
-class Hasty(Patterns):
-    """Looks again before what it found is followed."""
-
-    def is_due(self, now: Any, followed: Any, due: Any = Patterns.is_due) -> bool:
-        self._is_chosen = False
-        return bool(due(self, now, followed))
-
-
-class Forgetful(Patterns):
+def forgetfully(self: Any, hints: Any, followed: Any, note: Any = Patterns._note) -> None:
     """Does not follow where names went."""
+    note(self, [each for each in hints if not isinstance(each, Moved)], followed)
 
-    def _note(self, hints: Any, followed: Any, note: Any = Patterns._note) -> None:
-        note(self, [each for each in hints if not isinstance(each, Moved)], followed)
+
+# Looks again before what it found is followed.
+HASTY = twin(Patterns, "Hasty", "is_due", first=sets(_is_chosen=False))
 
 
 def all_names(files: Files, directory: str) -> list[str]:
@@ -639,6 +593,69 @@ def all_names(files: Files, directory: str) -> list[str]:
 
 
 test_promise, test_twin = promises(
+    {
+        what_is_found_late_is_reported: {
+            "at once": Patches((Patterns, "came_after", lambda _self, _path, looked, _now: looked)),
+            "untold ones at once": Patches((Patterns, "came_after", without_memory)),
+        },
+        what_comes_all_at_once_is_reported: [
+            Patches((LogPipeline, "begin_window", lambda log, now, _=0: begin_window(log, now)))
+        ],
+        each_match_is_a_log: [answers(Patterns, "is_due", False), answers(Look, "_starts", False)],
+        nothing_is_known_by_its_name_alone: [
+            Patches((Look, "_is_before", lambda *_: True), (Patterns, "left_out", nothing)),
+            answers(Look, "_by_text", "its name"),
+        ],
+        what_is_older_is_a_rotation: [answers(Look, "_is_before", False), answers(Patterns, "keep")],
+        renamed_logs_are_rotations: {
+            "by no history": Patches(
+                (Patterns, "_note", forgetfully), (Follower, "has_file", lambda *_, **__: False)
+            )
+        },
+        a_log_may_be_rotated_before_it_is_seen: [answers(pipelines, "_opened", ())],
+        a_rotation_is_known_over_a_stop: [answers(Follower, "has_file", False)],
+        what_two_patterns_match_goes_on_after_a_stop: {"for each": Patches((Look, "_vanished", for_each))},
+        copies_are_no_logs: [answers(kinship, "_has_text", False)],
+        one_file_is_one_log: [answers(Look, "_reason")],
+        a_log_that_vanished_leaves: [answers(Pipelines, "take_ended", []), answers(Follower, "ends", True)],
+        directories_may_come_one_by_one: [
+            Patches((Watcher, "is_blind", False)),
+            answers(Patterns, "_may_match", False),
+        ],
+        what_cannot_be_watched_is_looked_through: {
+            "never": Patches((Watcher, "is_blind", False)),
+            "always": Patches((Watcher, "is_blind", property(lambda each: each._wanted != {*each._stands}))),
+        },
+        dates_are_advised_against: [
+            answers(Patterns, "_advise"),
+            answers(patterns, "stands_for", False),
+            Patches((patterns, "is_dated", lambda path: "/b" in path)),
+        ],
+        a_reload_may_bring_the_first_pattern: {
+            "looks by what was": Patches((daemons, "Patterns", HASTY)),
+            "as at a start": answers(Patterns, "settle"),
+        },
+        tables_of_their_own_stay: {
+            "waits": answers(Patterns, "named", []),
+            "as another's": Patches((Look, "_vanished", eagerly)),
+        },
+        logs_are_bounded: [answers(Look, "_is_ours", False)],
+        so_many_logs_are_made: [Doubled("max_logs")],
+        what_was_left_out_by_the_bound_begins_at_its_end: {
+            "all that come later": Patches(
+                (Look, "_starts", lambda self, match: match.table.path in self._patterns.looked)
+            )
+        },
+        far_too_many_matches_cost_little: {
+            "asks each": Patches((Look, "_may_have", lambda self, _: self._pipelines.values())),
+            "compares each": Patches((patterns, "MARKS", [""])),
+        },
+        files_keep_no_directory_out: {"any name": Patches((Files, "directories", all_names))},
+        so_many_directories_are_looked_into: [
+            Doubled("service.patterns:DIRECTORIES"),
+            answers(Patterns, "_say_what_is_beyond"),
+        ],
+    },
     Promise(
         names_are_what_the_stars_stand_for,
         PathPattern.match,
@@ -648,125 +665,7 @@ test_promise, test_twin = promises(
             )
         },
     ),
-    Promise(
-        what_is_found_late_is_reported,
-        None,
-        {
-            "at once": Patches((Patterns, "came_after", lambda _self, _path, looked, _now: looked)),
-            "untold ones at once": Patches((Patterns, "came_after", without_memory)),
-        },
-    ),
-    Promise(
-        what_comes_all_at_once_is_reported,
-        None,
-        [Patches((LogPipeline, "begin_window", lambda log, now, _=0: begin_window(log, now)))],
-    ),
     Promise(names_are_free, free_name, {"twice": lambda wanted, table, taken: wanted or table}),
-    Promise(
-        each_match_is_a_log,
-        None,
-        [
-            Patches((Patterns, "is_due", lambda *_: False)),
-            Patches((patterns._Look, "_starts", lambda *_: False)),
-        ],
-    ),
-    Promise(
-        nothing_is_known_by_its_name_alone,
-        None,
-        [
-            Patches((patterns._Look, "_is_before", lambda *_: True), (Patterns, "left_out", nothing)),
-            Patches((patterns._Look, "_by_text", lambda *_: "its name")),
-        ],
-    ),
-    Promise(
-        what_is_older_is_a_rotation,
-        None,
-        [
-            Patches((patterns._Look, "_is_before", lambda *_: False)),
-            Patches((Patterns, "keep", nothing)),
-        ],
-    ),
-    Promise(
-        renamed_logs_are_rotations,
-        None,
-        {
-            "by no history": Patches(
-                (Patterns, "_note", Forgetful._note), (Follower, "has_file", lambda *_, **__: False)
-            )
-        },
-    ),
-    Promise(a_log_may_be_rotated_before_it_is_seen, None, [Patches((pipelines, "_opened", lambda _: ()))]),
-    Promise(a_rotation_is_known_over_a_stop, None, [Patches((Follower, "has_file", lambda *_, **__: False))]),
-    Promise(
-        what_two_patterns_match_goes_on_after_a_stop,
-        None,
-        {"for each": Patches((patterns._Look, "_vanished", ForEach._vanished))},
-    ),
-    Promise(copies_are_no_logs, None, [Patches((kinship, "_has_text", lambda *_: False))]),
-    Promise(one_file_is_one_log, None, [Patches((patterns._Look, "_reason", nothing))]),
-    Promise(
-        a_log_that_vanished_leaves,
-        None,
-        [Patches((Pipelines, "take_ended", lambda *_: [])), Patches((Follower, "ends", lambda *_: True))],
-    ),
-    Promise(directories_may_come_one_by_one, None, [Patches((Watcher, "is_blind", False))]),
-    Promise(
-        what_cannot_be_watched_is_looked_through,
-        None,
-        {
-            "never": Patches((Watcher, "is_blind", False)),
-            "always": Patches((Watcher, "is_blind", property(lambda each: each._wanted != {*each._stands}))),
-        },
-    ),
-    Promise(a_directory_may_come_later, None, [Patches((Patterns, "_may_match", lambda *_: False))]),
-    Promise(a_reload_may_bring_a_pattern, None, [Patches((Patterns, "settle", nothing))]),
-    Promise(
-        dates_are_advised_against,
-        None,
-        [
-            Patches((Patterns, "_advise", nothing)),
-            Patches((patterns, "stands_for", lambda *_: False)),
-            Patches((patterns, "is_dated", lambda path: "/b" in path)),
-        ],
-    ),
-    Promise(
-        a_reload_may_bring_the_first_pattern,
-        None,
-        {"looks by what was": Patches((Patterns, "is_due", Hasty.is_due))},
-    ),
-    Promise(
-        tables_of_their_own_stay,
-        None,
-        {
-            "waits": Patches((Patterns, "named", lambda *_: [])),
-            "as another's": Patches((patterns._Look, "_vanished", Eager._vanished)),
-        },
-    ),
-    Promise(logs_are_bounded, None, [Patches((patterns._Look, "_is_ours", lambda *_: False))]),
-    Promise(so_many_logs_are_made, None, [Doubled("max_logs")]),
-    Promise(
-        what_was_left_out_by_the_bound_begins_at_its_end,
-        None,
-        {
-            "all that come later": Patches(
-                (patterns._Look, "_starts", lambda self, match: match.table.path in self._patterns.looked)
-            )
-        },
-    ),
-    Promise(
-        far_too_many_matches_cost_little,
-        None,
-        {
-            "asks each": Patches((patterns._Look, "_may_have", lambda self, _: self._pipelines.values())),
-            "compares each": Patches((patterns, "MARKS", [""])),
-        },
-    ),
-    Promise(files_keep_no_directory_out, None, {"any name": Patches((Files, "directories", all_names))}),
-    Promise(
-        so_many_directories_are_looked_into,
-        None,
-        [Doubled("service.patterns:DIRECTORIES"), Patches((Patterns, "_say_what_is_beyond", nothing))],
-    ),
     Promise(
         first_times_are_read,
         first_time,

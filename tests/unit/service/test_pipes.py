@@ -1,9 +1,8 @@
 """The service with logs that are pipes: reports, their end, and pipes that come late. Time is simulated."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,13 +14,12 @@ from qps_service.errors import EXIT_OK
 from qps_service.files.kernel import Files
 from qps_service.files.pipe import inherited
 from qps_service.following.stream import Stream
-from qps_service.ledger.ledger import Ledger
 from qps_service.service import pipeline
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.values.positions import PIPES, Identity, Position
-from tests.promised import Patches, Promise, nothing, promises
-from tests.unit.daemons import LINE, Service
+from tests.promised import Patches, Promise, answers, promises, sets, twin
+from tests.unit.daemons import LINE, Service, read
 
 FIELDS = b"#Fields: cs-method cs-uri-stem sc-status\n"
 
@@ -55,20 +53,9 @@ def given() -> Iterator[Given]:
     pipe.close()
 
 
-MakeService = Callable[..., Service]
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> MakeService:
-    def make(toml: str, **keywords: Any) -> Service:
-        return Service(tmp_path, toml, **keywords)
-
-    return make
-
-
-def the_end_of_input_is_the_end(serve: MakeService, given: Given) -> None:
+def the_end_of_input_is_the_end(tmp_path: Path, given: Given) -> None:
     """All that was read is in a report, what was there at first too; the grid is kept; then the end."""
-    service = serve(given.log("access"))
+    service = Service(tmp_path, given.log("access"))
     given.write(LINE * 3)
     service.world.at(4, lambda: given.write(LINE * 4 + LINE[:-1]))
     service.world.hint(12, given.leave)
@@ -81,27 +68,25 @@ def the_end_of_input_is_the_end(serve: MakeService, given: Given) -> None:
     assert service.said("stopped") == ["stopped; 8 requests counted and 0 lines rejected in total"]
 
 
-def other_logs_go_on(serve: MakeService, given: Given, tmp_path: Path) -> None:
+def other_logs_go_on(tmp_path: Path, given: Given) -> None:
     """The end of one input is the end of the service only where nothing else can come."""
     log = tmp_path / "access.log"
     log.touch()
-    service = serve(given.log("piped") + f'[log.access]\npath = "{log}"\n')
+    service = Service(tmp_path, given.log("piped") + f'[log.access]\npath = "{log}"\n')
     given.write(LINE)
     given.leave()
     service.write_at(25, 5)
     service.run(32)
-    assert [sum(r.requests for r in service.reports if r.log == name) for name in ("piped", "access")] == [
-        1,
-        5,
-    ]
+    assert sum(each.requests for each in service.reports if each.log == "piped") == 1
+    assert sum(each.requests for each in service.reports if each.log == "access") == 5
 
 
-def once_reads_to_the_end(serve: MakeService, tmp_path: Path) -> None:
+def once_reads_to_the_end(tmp_path: Path) -> None:
     """However long somebody writes; then it is over, and nothing of it was cut off."""
     ledger, fifo = str(tmp_path / "ledger.db"), tmp_path / "fifo"
     os.mkfifo(fifo)
     both = os.open(fifo, os.O_RDWR)
-    service = serve(f'[log.access]\npath = "{fifo}"\nformat = "default"\n', ledger=ledger)
+    service = Service(tmp_path, f'[log.access]\npath = "{fifo}"\nformat = "default"\n', ledger=ledger)
     for seconds in (1, 15, 31):
         service.world.at(seconds, lambda: os.write(both, LINE))
     service.world.hint(33, lambda: os.close(both))
@@ -109,21 +94,18 @@ def once_reads_to_the_end(serve: MakeService, tmp_path: Path) -> None:
     service.writer.close()
     assert service.requests == [3]
     assert 33 <= service.world.seconds < 34
-    assert rows(ledger) == [(3, False)]
+    assert rows(tmp_path) == [(3, False)]
 
 
-def rows(path: str) -> list[tuple[int, bool]]:
+def rows(root: Path) -> list[tuple[int, bool]]:
     """Lines of each pipe's position, and whether it is open."""
-    ledger = Ledger(path, boot="this")
-    ledger.open(writable=False)
-    found = [(row.lines, held) for row, held in ledger.generations("access") if row.number == PIPES]
-    ledger.close()
-    return found
+    with read(root) as ledger:
+        return [(row.lines, held) for row, held in ledger.generations("access") if row.number == PIPES]
 
 
-def a_late_pipe_is_followed(serve: MakeService, tmp_path: Path) -> None:
+def a_late_pipe_is_followed(tmp_path: Path) -> None:
     """A FIFO that is made after the start, where nothing was; and nobody takes it for an unreadable file."""
-    service = serve('interval = "5s"\n[log.access]\npath = "{}"\n'.format(tmp_path / "late"))
+    service = Service(tmp_path, 'interval = "5s"\n[log.access]\npath = "{}"\n'.format(tmp_path / "late"))
     ends: list[int] = []
 
     def come() -> None:
@@ -143,12 +125,12 @@ def a_late_pipe_is_followed(serve: MakeService, tmp_path: Path) -> None:
     assert service.said("following")
 
 
-def totals_go_on(serve: MakeService, tmp_path: Path) -> None:
+def totals_go_on(tmp_path: Path) -> None:
     """Over runs, and the books balance: what was read of all pipes is one row."""
     ledger = str(tmp_path / "ledger.db")
     for number in (1, 2, 3):
         given = Given()
-        service = serve(given.log("access"), ledger=ledger)
+        service = Service(tmp_path, given.log("access"), ledger=ledger)
         given.write(LINE * number + b"?\n")
         given.leave()
         service.daemon.run()
@@ -156,23 +138,23 @@ def totals_go_on(serve: MakeService, tmp_path: Path) -> None:
         given.close()
         assert service.requests[-1] == number
         assert not service.said("possible_loss")
-        assert rows(ledger) == [(sum(range(number + 1)) + number, False)]
+        assert rows(tmp_path) == [(sum(range(number + 1)) + number, False)]
     file = tmp_path / "access.log"
     file.write_bytes(LINE * 6 + b"?\n" * 3)  # as long as all that came through pipes
-    service = serve(f'[log.access]\npath = "{file}"\nformat = "default"\nstart = "start"\n', ledger=ledger)
+    service = Service(
+        tmp_path, f'[log.access]\npath = "{file}"\nformat = "default"\nstart = "start"\n', ledger=ledger
+    )
     service.run(3)
     assert service.daemon._pipelines.requests == 12
-    assert rows(ledger) == [(9, False)]
-    books = Ledger(ledger, boot="this")
-    books.open(writable=False)
-    told = audit(books, "access", Files())
-    books.close()
+    assert rows(tmp_path) == [(9, False)]
+    with read(tmp_path) as books:
+        told = audit(books, "access", Files())
     assert told.balances
     assert [each.counted for each in told.generations] == [None, 9]
     assert "\n        pipe  closed" in render(told)
 
 
-def directives_last_as_long_as_a_pipe(serve: MakeService, tmp_path: Path) -> None:
+def directives_last_as_long_as_a_pipe(tmp_path: Path) -> None:
     """A FIFO's next reader knows the columns; those of one standard input are not those of the next."""
     ledger, fifo = str(tmp_path / "ledger.db"), tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -180,24 +162,15 @@ def directives_last_as_long_as_a_pipe(serve: MakeService, tmp_path: Path) -> Non
     writer = os.open(fifo, os.O_WRONLY)
     for text in (FIELDS + b"GET /a 200\n", b"GET /b 200\n"):
         os.write(writer, text)
-        service = serve(f'[log.access]\npath = "{fifo}"\nformat = "w3c"\n', ledger=ledger).run(3)
+        service = Service(tmp_path, f'[log.access]\npath = "{fifo}"\nformat = "w3c"\n', ledger=ledger).run(3)
         assert service.requests[-1] == 1
     os.close(reader)
     os.close(writer)
 
 
-@pytest.mark.parametrize(
-    ("path", "number"),
-    [
-        ("/dev/stdin", 0),
-        ("/dev/fd/63", 63),
-        ("/proc/self/fd/0", 0),
-        ("/dev/fd/", None),
-        ("/dev/stdin0", None),
-    ],
-)
-def test_what_the_process_was_given(path: str, number: int | None) -> None:
-    assert inherited(path) == number
+def test_what_the_process_was_given() -> None:
+    paths = ("/dev/stdin", "/dev/fd/63", "/proc/self/fd/0", "/dev/fd/", "/dev/stdin0")
+    assert [*map(inherited, paths)] == [0, 63, 0, None, None]
 
 
 def test_a_dash_is_standard_input(tmp_path: Path) -> None:
@@ -213,16 +186,12 @@ def test_a_dash_is_standard_input(tmp_path: Path) -> None:
 ENDLESS = Patches((Pipelines, "is_over", False))
 EAGER = Patches((Pipelines, "is_over", property(lambda self: any(p.state.is_over for p in self.followed))))
 IMPATIENT = Patches((Pipelines, "is_open", False))
-UNMARKED = Patches((Stream, "sweep", nothing))
+UNMARKED = answers(Stream, "sweep")
 BLIND = Patches((LogPipeline, "_make_stream", LogPipeline._make_follower))
 
 
-class Forgetful(Stream):
-    """Begins anew with each process."""
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._sum = None
+# Begins anew with each process.
+Forgetful = twin(Stream, "Forgetful", "__init__", then=sets(_sum=None))
 
 
 class KnowsNoColumns(Stream):
@@ -233,21 +202,15 @@ class KnowsNoColumns(Stream):
 
 
 test_promise, test_twin = promises(
-    Promise(the_end_of_input_is_the_end, None, {"Endless": ENDLESS}),
-    Promise(other_logs_go_on, None, {"Eager": EAGER}),
-    Promise(once_reads_to_the_end, None, {"Impatient": IMPATIENT, "Unmarked": UNMARKED}),
-    Promise(a_late_pipe_is_followed, None, {"Blind": BLIND}, (IndexError,)),
-    Promise(
-        totals_go_on,
-        None,
-        {
+    {
+        the_end_of_input_is_the_end: {"Endless": ENDLESS},
+        other_logs_go_on: {"Eager": EAGER},
+        once_reads_to_the_end: {"Impatient": IMPATIENT, "Unmarked": UNMARKED},
+        totals_go_on: {
             "Forgetful": Patches((pipeline, "Stream", Forgetful)),
             "CountsAgain": Patches((recount, "PIPES", -1)),
         },
-    ),
-    Promise(
-        directives_last_as_long_as_a_pipe,
-        None,
-        {"KnowsNoColumns": Patches((pipeline, "Stream", KnowsNoColumns))},
-    ),
+        directives_last_as_long_as_a_pipe: {"KnowsNoColumns": Patches((pipeline, "Stream", KnowsNoColumns))},
+    },
+    Promise(a_late_pipe_is_followed, None, {"Blind": BLIND}, (IndexError,)),
 )

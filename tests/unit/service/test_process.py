@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -45,30 +45,16 @@ def check_signals_at_once(between: str, third: int) -> None:
     assert out == f"both [{INT:d}, {TERM:d}]\n"
 
 
+def ends(between: str, prefix: Sequence[str] = ()) -> Iterator[Promise]:
+    for first, second in ((int(TERM), int(INT)), (int(INT), int(TERM)), (int(TERM), int(TERM))):
+        yield Promise(check_signals, "", [between], first=first, second=second, prefix=prefix)
+
+
 test_promise, test_twin = promises(
-    Promise(check_signals, "", {"noted only": "install"}, first=int(TERM), second=int(INT), label="term int"),
-    Promise(check_signals, "", {"noted only": "install"}, first=int(INT), second=int(TERM), label="int term"),
-    Promise(
-        check_signals, "", {"noted only": "install"}, first=int(TERM), second=int(TERM), label="term term"
-    ),
-    Promise(check_signals_at_once, "", {"python's table": "python"}, third=int(TERM)),
+    *ends("install"), Promise(check_signals_at_once, "", ["python"], third=int(TERM))
 )
 test_the_first_process_of_a_container, test_a_default_that_it_does_not_get = map(
-    needs_root,
-    promises(
-        *(
-            Promise(
-                check_signals,
-                "",
-                {"default": "default"},
-                first=int(first),
-                second=int(second),
-                prefix=AS_PID_1,
-                label=f"{first.name} {second.name}",
-            )
-            for first, second in ((TERM, TERM), (TERM, INT), (INT, TERM))
-        )
-    ),
+    needs_root, promises(*ends("default", AS_PID_1))
 )
 
 

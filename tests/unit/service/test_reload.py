@@ -1,7 +1,6 @@
 """Logs that come, go and change their paths with a reload: each line once, whatever the ledger does."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,18 @@ from qps_service.service.daemon import Daemon
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.values.entries import Entry, Restored
-from tests.promised import Patches, Promise, promises, twin
+from tests.promised import Patches, answers, promises, twin
 from tests.unit import daemons
-from tests.unit.daemons import LINE, SECOND, Service, SlowFiles, served_by
+from tests.unit.daemons import LINE, Service, SlowFiles, read, requests_of, restored, served_by
 
 Patch = pytest.MonkeyPatch
 
 
-def toml(*logs: tuple[str, Path], interval: str = "1h", **options: str) -> str:
+def toml(root: Path, *logs: str, interval: str = "1h") -> str:
+    """Logs that are called as their files, or NAME=PATH."""
     lines = [f'interval = "{interval}"']
-    for name, path in logs:
-        lines += [f"[log.{name}]", f'path = "{path}"', 'start = "start"']
-        lines += [f"{option} = {value}" for option, value in options.items()]
+    for name, _, path in (log.partition("=") for log in logs):
+        lines += [f"[log.{name}]", f'path = "{root / (path or f"{name}.log")}"', 'start = "start"']
     return "\n".join(lines) + "\n"
 
 
@@ -44,25 +43,14 @@ def reported(service: Service) -> list[tuple[int, str, int]]:
     return [(report.sequence, report.log, report.requests) for report in service.reports]
 
 
-@contextmanager
-def opened(root: Path) -> Iterator[Ledger]:
-    ledger = Ledger(str(root / "ledger.db"), boot="this")
-    ledger.open(writable=False)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
-
-
 def known(root: Path, log: str) -> tuple[int, int, str]:
     """What the ledger has of a log: requests in all, lines read by its generations' count, its path."""
-    with opened(root) as ledger:
-        restored = ledger.restore(log, now=10**6 * SECOND, at=10**6 * SECOND)
-        if restored is None:
+    with read(root) as ledger:
+        if log not in ledger.logs():
             return 0, 0, ""
-        lines, *_ = ledger.forgotten(log)
-        lines += sum(position.lines for position in (*restored.held, *restored.retired))
-        return sum(counts.requests for counts in restored.totals.values()), lines, restored.path
+        found, (lines, *_) = restored(ledger, log), ledger.forgotten(log)
+        lines += sum(position.lines for position in (*found.held, *found.retired))
+        return requests_of(found), lines, found.path
 
 
 def counted(root: Path, *logs: str) -> list[int]:
@@ -110,11 +98,11 @@ BACKLOG = 100_000  # lines, 2.3 MB: 18 seconds
 def a_log_may_move(tmp_path: Path) -> None:
     """The same file by another path, with lines that were read and not committed yet."""
     log, link = tmp_path / "access.log", tmp_path / "current.log"
-    service = served(tmp_path, toml(("access", log)))
+    service = served(tmp_path, toml(tmp_path, "access"))
     link.symlink_to(log)
     service.write(3)
     service.write_at(2, 5)
-    service.reload_at(5, toml(("access", link)))
+    service.reload_at(5, toml(tmp_path, "access=current.log"))
     service.write_at(6, 1)
     service.run(8)
     assert known(tmp_path, "access") == (9, 9, str(link))
@@ -125,63 +113,60 @@ def a_log_may_move(tmp_path: Path) -> None:
 
 
 def two_logs_may_swap(tmp_path: Path) -> None:
-    one, other = tmp_path / "access.log", tmp_path / "other.log"
-    service = served(tmp_path, toml(("a", one), ("b", other)))
+    service = served(tmp_path, toml(tmp_path, "a=access.log", "b=other.log"))
     service.write(1)
-    service.write(1, path=other)
+    service.write(1, path=service.other)
     service.write_at(2, 3)
-    service.write_at(2, 4, path=other)
-    service.reload_at(5, toml(("a", other), ("b", one)))
+    service.write_at(2, 4, path=service.other)
+    service.reload_at(5, toml(tmp_path, "a=other.log", "b=access.log"))
     service.write_at(6, 10)
-    service.write_at(6, 20, path=other)
+    service.write_at(6, 20, path=service.other)
     service.run(8)
     # Each name begins anew in the other's file: it was not followed by it before.
-    assert known(tmp_path, "a") == (1 + 3 + 25, 1 + 3 + 25, str(other))
-    assert known(tmp_path, "b") == (1 + 4 + 14, 1 + 4 + 14, str(one))
+    assert known(tmp_path, "a") == (1 + 3 + 25, 1 + 3 + 25, str(service.other))
+    assert known(tmp_path, "b") == (1 + 4 + 14, 1 + 4 + 14, str(service.log))
     assert [report[:2] for report in reported(service)] == [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
 
 
 def the_ledger_knows_where_a_log_begins(tmp_path: Path) -> None:
     """A crash right after the reload must not make the next process begin at the end."""
-    log, other = tmp_path / "access.log", tmp_path / "other.log"
-    text = toml(("access", log)).replace('"start"', '"end"')
+    text = toml(tmp_path, "access").replace('"start"', '"end"')
     service = served(tmp_path, text)
     service.write(3)
-    other.touch()
-    service.reload_at(5, text.replace(str(log), str(other)))
+    service.other.touch()
+    service.reload_at(5, text.replace("access.log", "other.log"))
     paths: list[str] = []
     service.world.at(5.5, lambda: paths.append(known(tmp_path, "access")[2]))
     service.run(8)
-    assert paths == [str(other)]
+    assert paths == [str(service.other)]
 
 
 def counts_enter_a_window_that_is_reported(tmp_path: Path) -> None:
     """One log comes back and another goes, at once."""
-    log, other = tmp_path / "access.log", tmp_path / "other.log"
-    both = toml(("access", log), ("other", other))
+    both = toml(tmp_path, "access", "other")
     service = served(tmp_path, both)
     service.write(1)
-    service.write(1, path=other)
-    service.reload_at(5, toml(("access", log)))
-    service.write_at(6, 4, path=other)
+    service.write(1, path=service.other)
+    service.reload_at(5, toml(tmp_path, "access"))
+    service.write_at(6, 4, path=service.other)
     service.write_at(7, 2)
-    service.reload_at(10, toml(("other", other)))
+    service.reload_at(10, toml(tmp_path, "other"))
     service.run(15)
     reports = reported(service)
     assert reports == [(1, "access", 0), (1, "other", 0), (2, "access", 2), (3, "other", 4)]
-    with opened(tmp_path) as ledger:
+    assert [report.named for report in service.reports] == [True, True, False, False]
+    with read(tmp_path) as ledger:
         rows = ledger.database.connection.execute("SELECT sequence, log, requests FROM windows").fetchall()
     assert sorted(rows) == [(2, "access", 2), (3, "other", 4)]
 
 
 def what_systemd_keeps_goes_with_its_log(tmp_path: Path) -> None:
     """Once the ledger has it all."""
-    log, other = tmp_path / "access.log", tmp_path / "other.log"
-    service = served(tmp_path, toml(("access", log), ("other", other)))
-    service.write_at(2, 7, path=other)
+    service = served(tmp_path, toml(tmp_path, "access", "other"))
+    service.write_at(2, 7, path=service.other)
     found: list[tuple[str, int]] = []
     service.daemon._pipelines._drop_kept = lambda name: found.append((name, known(tmp_path, name)[0]))
-    service.reload_at(5, toml(("access", log)))
+    service.reload_at(5, toml(tmp_path, "access"))
     service.run(8)
     assert found == [("other", 7)]
 
@@ -225,24 +210,24 @@ class ReportsAfterwards(Daemon):
 # --- a log that gets another name
 
 
-def renamed(log: Path, name: str = "shop", was: str = "access") -> str:
-    return f'{toml((name, log))}was = "{was}"\n'
+def renamed(root: Path, file: str = "access") -> str:
+    return f'{toml(root, f"shop={file}.log")}was = "access"\n'
 
 
 def a_name_takes_its_totals_along(tmp_path: Path) -> None:
     """At a reload, with what is in a file that is deleted and still written to; and the ledger that is begun
     anew behind it has them under the new name alone."""
     log, old = tmp_path / "access.log", tmp_path / "access.log.1"
-    service = served(tmp_path, toml(("access", log)))
+    service = served(tmp_path, toml(tmp_path, "access"))
     service.write(3)
     writer = log.open("ab", buffering=0)
     service.world.at(2, lambda: log.rename(old))
     service.world.at(3, lambda: service.write(1))
     service.world.at(4, old.unlink)
-    service.reload_at(5, renamed(log))
+    service.reload_at(5, renamed(tmp_path))
     service.world.at(6, lambda: writer.write(LINE * 4))
     service.world.at(8, lambda: unlink(tmp_path))
-    service.reload_at(10, renamed(log))  # and not again
+    service.reload_at(10, renamed(tmp_path))  # and not again
     service.write_at(12, 2)
     service.run(15)
     writer.close()
@@ -254,31 +239,27 @@ def a_name_takes_its_totals_along(tmp_path: Path) -> None:
 
 def a_name_takes_its_totals_along_at_a_start(tmp_path: Path) -> None:
     """Also where the next commit takes long to come; history and losses are of the same log."""
-    log = tmp_path / "access.log"
-    service = served(tmp_path, toml(("access", log), interval="1s"))
+    service = served(tmp_path, toml(tmp_path, "access", interval="1s"))
     service.write_at(1.5, 3)
     service.run(4)
-    service = served(tmp_path, renamed(log))
+    service = served(tmp_path, renamed(tmp_path))
     service.write(2)
     service.run(2)
-    served(tmp_path, renamed(log)).run(2)
+    served(tmp_path, renamed(tmp_path)).run(2)
     assert counted(tmp_path, "shop", "access") == [5, 0]
-    with opened(tmp_path) as ledger:
+    with read(tmp_path) as ledger:
         assert ledger.logs() == ["shop"]
-        [(requests,)] = ledger.database.connection.execute(
-            "SELECT sum(requests) FROM windows WHERE log = 'shop'"
-        )
-    assert requests == 5
+        windows = ledger.database.connection.execute("SELECT log, sum(requests) FROM windows GROUP BY log")
+        assert windows.fetchall() == [("shop", 5)]
 
 
 def a_name_that_is_known_goes_on_with_its_own(tmp_path: Path) -> None:
     """Two logs do not become one."""
-    log, other = tmp_path / "access.log", tmp_path / "other.log"
-    service = served(tmp_path, toml(("access", log), ("shop", other)))
+    service = served(tmp_path, toml(tmp_path, "access", "shop=other.log"))
     service.write(3)
-    service.write(4, path=other)
-    service.reload_at(5, renamed(other))
-    service.write_at(6, 1, path=other)
+    service.write(4, path=service.other)
+    service.reload_at(5, renamed(tmp_path, "other"))
+    service.write_at(6, 1, path=service.other)
     service.run(8)
     assert counted(tmp_path, "access", "shop") == [3, 5]
 
@@ -303,7 +284,7 @@ FORGETS = Patches((daemons, "LedgerWriter", ForgetsNames))
 TAKES_OVER = Patches(
     (Ledger, "restore", lambda self, log, **when: None if log == "shop" else restore(self, log, **when))
 )
-LETS_GO = Patches((LogPipeline, "hand_over", lambda _: ()))
+LETS_GO = answers(LogPipeline, "hand_over", ())
 ADDS = Patches((module, "Entry", lambda **fields: Entry(**{**fields, "was": None})))
 
 
@@ -311,22 +292,20 @@ ADDS = Patches((module, "Entry", lambda **fields: Entry(**{**fields, "was": None
 
 
 def nothing_changes_while_the_ledger_takes_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
-    log, other, third = tmp_path / "access.log", tmp_path / "other.log", tmp_path / "third.log"
     sick = Sick(monkeypatch)
-    both = toml(("access", log), ("other", other))
-    service = served(tmp_path, both)
+    service = served(tmp_path, toml(tmp_path, "access", "other"))
     service.write(1)
-    service.write_at(2, 4, path=other)
+    service.write_at(2, 4, path=service.other)
     service.world.at(4, sick.fail)
     followed: list[list[LogPipeline]] = []
     for second in (5, 6, 7):
         service.world.at(second, lambda: followed.append(list(service.daemon._pipelines.followed)))
-    service.reload_at(5, toml(("access", log), ("third", third)))
-    service.reload_at(6, toml(("access", log)))
-    service.write_at(7, 5, path=other)
+    service.reload_at(5, toml(tmp_path, "access", "third"))
+    service.reload_at(6, toml(tmp_path, "access"))
+    service.write_at(7, 5, path=service.other)
     service.world.at(20, sick.heal)
-    service.reload_at(21, toml(("access", log), ("third", third)))
-    service.write_at(22, 2, path=third)
+    service.reload_at(21, toml(tmp_path, "access", "third"))
+    service.write_at(22, 2, path=tmp_path / "third.log")
     service.run(25)
     assert followed[0] == followed[1] == followed[2]
     refused = "reload refused, going on as before: no log can come or go while the ledger takes nothing"
@@ -336,34 +315,30 @@ def nothing_changes_while_the_ledger_takes_nothing(tmp_path: Path, monkeypatch: 
 
 
 def a_last_report_that_fails_changes_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
-    log, other = tmp_path / "access.log", tmp_path / "other.log"
     sick = Sick(monkeypatch)
-    service = served(tmp_path, toml(("access", log), ("other", other)))
-    service.write_at(2, 4, path=other)
+    service = served(tmp_path, toml(tmp_path, "access", "other"))
+    service.write_at(2, 4, path=service.other)
     service.world.at(4, lambda: sick.fail(after=1))
-    service.reload_at(5, toml(("access", log)))
-    service.write_at(7, 5, path=other)
+    service.reload_at(5, toml(tmp_path, "access"))
+    service.write_at(7, 5, path=service.other)
     service.world.at(20, sick.heal)
     service.run(25)
     assert len(service.said("reload_refused")) == 1
     assert service.dropped == []
-    assert [report for report in reported(service) if report[1] == "other"] == [
-        (1, "other", 4),
-        (2, "other", 5),
-    ]
+    others = [report for report in reported(service) if report[1] == "other"]
+    assert others == [(1, "other", 4), (2, "other", 5)]
     assert counted(tmp_path, "other") == [9]
 
 
 def a_position_that_cannot_be_read_changes_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
-    log, other = tmp_path / "access.log", tmp_path / "other.log"
-    service = served(tmp_path, toml(("access", log)))
+    service = served(tmp_path, toml(tmp_path, "access"))
     service.write_at(2, 4)
 
     def refuse(*_: object, **__: object) -> None:
         raise LedgerUnreadableError("/l", "database is locked")
 
     service.world.at(4, lambda: monkeypatch.setattr(LedgerWriter, "restore", refuse))
-    service.reload_at(5, toml(("other", other)))
+    service.reload_at(5, toml(tmp_path, "other"))
     service.write_at(7, 5)
     service.run(25)
     assert len(service.said("reload_refused")) == 1
@@ -388,10 +363,9 @@ def unlink(root: Path) -> None:
 
 
 def a_new_ledger_knows_the_log_that_just_came(tmp_path: Path) -> None:
-    log, other = tmp_path / "access.log", tmp_path / "other.log"
-    service = served(tmp_path, toml(("access", log)))
+    service = served(tmp_path, toml(tmp_path, "access"))
     service.write(3)
-    service.write(4, path=other)
+    service.write(4, path=service.other)
     make = service.daemon._pipelines._make_pipeline
 
     def make_late(log: LogConfig, *arguments: Any, **keywords: Any) -> LogPipeline:
@@ -400,7 +374,7 @@ def a_new_ledger_knows_the_log_that_just_came(tmp_path: Path) -> None:
         return make(log, *arguments, **keywords)
 
     service.daemon._pipelines._make_pipeline = make_late
-    service.reload_at(5, toml(("access", log), ("other", other)))
+    service.reload_at(5, toml(tmp_path, "access", "other"))
     service.run(8)
     assert len(service.said("ledger_vanished")) == 1
     assert counted(tmp_path, "access", "other") == [3, 4]
@@ -408,17 +382,16 @@ def a_new_ledger_knows_the_log_that_just_came(tmp_path: Path) -> None:
 
 def a_new_ledger_knows_the_log_that_went(tmp_path: Path) -> None:
     """Also what it was told while the log was away, and when it is back."""
-    log, other = tmp_path / "access.log", tmp_path / "other.log"
-    both = toml(("access", log), ("other", other))
+    both = toml(tmp_path, "access", "other")
     service = served(tmp_path, both)
     service.write(3)
-    service.write(4, path=other)
-    service.reload_at(5, toml(("access", log)))
+    service.write(4, path=service.other)
+    service.reload_at(5, toml(tmp_path, "access"))
     for second in (7, 17):
         service.world.at(second, lambda: unlink(tmp_path))
     service.reload_at(10, both)
-    service.write_at(12, 1, path=other)
-    service.reload_at(15, toml(("access", log)))
+    service.write_at(12, 1, path=service.other)
+    service.reload_at(15, toml(tmp_path, "access"))
     service.run(20)
     assert len(service.said("ledger_vanished")) == 2
     assert counted(tmp_path, "access", "other") == [3, 5]
@@ -430,7 +403,7 @@ def a_new_ledger_knows_what_is_still_to_be_found(tmp_path: Path) -> None:
     logs.mkdir()
     elsewhere.parent.mkdir(parents=True)
     (logs / "access.log").write_bytes(LINE * 3)
-    text = toml(("access", logs / "access.log"))
+    text = toml(logs, "access")
     served(tmp_path, text).run(2)
     logs.rename(elsewhere)
     service = served(tmp_path, text)
@@ -446,14 +419,13 @@ def a_new_ledger_knows_what_is_still_to_be_found(tmp_path: Path) -> None:
 
 
 def totals_are_said_right(tmp_path: Path) -> None:
-    log, other = tmp_path / "access.log", tmp_path / "other.log"
-    both = toml(("access", log), ("other", other))
+    both = toml(tmp_path, "access", "other")
     for ledger in ("", str(tmp_path / "ledger.db")):
-        log.write_bytes(LINE * 3)
-        other.write_bytes(LINE * 4 + b"?\n")
         service = Service(tmp_path, both, ledger=ledger)
+        service.log.write_bytes(LINE * 3)
+        service.other.write_bytes(LINE * 4 + b"?\n")
         for number in range(1, 5):
-            service.reload_at(10 * number, toml(("access", log)) if number % 2 else both)
+            service.reload_at(10 * number, toml(tmp_path, "access") if number % 2 else both)
         service.run(60)
         # Without a ledger what is there is read again.
         again = 1 if ledger else 3
@@ -474,19 +446,13 @@ class KnowsTheOld(Pipelines):
         setattr(writer, "commit", first)  # noqa: B010 - mypy minds a method
 
 
-class ForgetsTheGone(Pipelines):
-    def _leave(self, *arguments: Any) -> None:
-        super()._leave(*arguments)
-        self._gone.clear()
+ForgetsTheGone = twin(Pipelines, "ForgetsTheGone", "_leave", then=lambda self: self._gone.clear())
 
 
-class GivesUp(Pipelines):
-    """What was not found at once is of the past."""
-
-    def commit(self, *arguments: Any, **keywords: Any) -> bool:
-        for pipeline in self.followed:
-            pipeline._expected.clear()
-        return super().commit(*arguments, **keywords)
+# What was not found at once is of the past.
+GivesUp = twin(
+    Pipelines, "GivesUp", "commit", first=lambda self: [each._expected.clear() for each in self.followed]
+)
 
 
 # --- backlogs
@@ -494,14 +460,13 @@ class GivesUp(Pipelines):
 
 def a_backlog_keeps_nobody_waiting(tmp_path: Path, monkeypatch: Patch) -> None:
     """A log that comes with a large one is read in parts. It has no window before that is over."""
-    log, big = tmp_path / "access.log", tmp_path / "big.log"
-    service = slowly(tmp_path, toml(("access", log), interval="5s"), monkeypatch)
+    service = slowly(tmp_path, toml(tmp_path, "access", interval="5s"), monkeypatch)
     service.write(1)
-    service.write(BACKLOG, path=big)
-    service.reload_at(6, toml(("access", log), ("big", big), interval="5s"))
+    service.write(BACKLOG, path=tmp_path / "big.log")
+    service.reload_at(6, toml(tmp_path, "access", "big", interval="5s"))
     for second in range(7, 40):
         service.write_at(second, 1)
-    service.write_at(39, 3, path=big)
+    service.write_at(39, 3, path=tmp_path / "big.log")
     service.run(45)
     ready = service.moments("READY=1")
     assert ready[1] < 10
@@ -517,11 +482,10 @@ def a_backlog_keeps_nobody_waiting(tmp_path: Path, monkeypatch: Patch) -> None:
 
 def no_number_is_used_up(tmp_path: Path, monkeypatch: Patch) -> None:
     """While no log has a window."""
-    log, big = tmp_path / "access.log", tmp_path / "big.log"
-    service = slowly(tmp_path, toml(("access", log), interval="5s"), monkeypatch)
+    service = slowly(tmp_path, toml(tmp_path, "access", interval="5s"), monkeypatch)
     service.write(1)
-    service.write(BACKLOG, path=big)
-    service.reload_at(6, toml(("big", big), interval="5s"))
+    service.write(BACKLOG, path=tmp_path / "big.log")
+    service.reload_at(6, toml(tmp_path, "big", interval="5s"))
     service.run(45)
     numbers = [report.sequence for report in service.reports]
     assert numbers == list(range(1, len(numbers) + 1))
@@ -529,27 +493,26 @@ def no_number_is_used_up(tmp_path: Path, monkeypatch: Patch) -> None:
 
 def a_stop_leaves_a_backlog(tmp_path: Path, monkeypatch: Patch) -> None:
     """At the start, in a reload, at the end: what was read is in the ledger, and the next one goes on."""
-    log, big = tmp_path / "access.log", tmp_path / "big.log"
-    service = slowly(tmp_path, toml(("access", log)), monkeypatch)
+    service = slowly(tmp_path, toml(tmp_path, "access"), monkeypatch)
     service.write(BACKLOG)
     service.run(2)
     assert service.world.seconds < 5
     assert not service.told_of("READY")
     assert 0 < known(tmp_path, "access")[0] < BACKLOG
-    service = slowly(tmp_path, toml(("access", log)), monkeypatch)
+    service = slowly(tmp_path, toml(tmp_path, "access"), monkeypatch)
     service.write_at(25, BACKLOG)
     service.run(27)
     assert service.world.seconds < 30
     assert BACKLOG < known(tmp_path, "access")[0] < 2 * BACKLOG
-    service = slowly(tmp_path, toml(("access", log)), monkeypatch)
+    service = slowly(tmp_path, toml(tmp_path, "access"), monkeypatch)
     service.write_at(25, BACKLOG)
-    big.touch()
-    service.reload_at(26, toml(("big", big)))
+    (tmp_path / "big.log").touch()
+    service.reload_at(26, toml(tmp_path, "big"))
     service.run(28)
     assert service.world.seconds < 31
     assert 2 * BACKLOG < known(tmp_path, "access")[0] < 3 * BACKLOG
     assert len(service.told_of("READY=1")) == 1
-    service = served(tmp_path, toml(("access", log)))
+    service = served(tmp_path, toml(tmp_path, "access"))
     service.run(2)
     assert counted(tmp_path, "access") == [3 * BACKLOG]
 
@@ -559,7 +522,7 @@ def a_stop_reads_to_the_end_where_positions_are_not_kept(tmp_path: Path, monkeyp
     log = tmp_path / "access.log"
     for ledger in (False, True):
         log.write_bytes(b"")
-        service = slowly(tmp_path, toml(("access", log)), monkeypatch, ledger=ledger)
+        service = slowly(tmp_path, toml(tmp_path, "access"), monkeypatch, ledger=ledger)
         service.write(1)
         service.world.at(1, sick.fail)
         service.write_at(2, BACKLOG)
@@ -572,7 +535,7 @@ def a_stop_reads_to_the_end_where_positions_are_not_kept(tmp_path: Path, monkeyp
 
 def a_stop_reads_what_nobody_will_find(tmp_path: Path, monkeypatch: Patch) -> None:
     """The file has been deleted: with this process its text is gone."""
-    service = slowly(tmp_path, toml(("access", tmp_path / "access.log")), monkeypatch)
+    service = slowly(tmp_path, toml(tmp_path, "access"), monkeypatch)
     service.write(1)
     service.write_at(2, BACKLOG)
     service.world.at(4, service.log.unlink)
@@ -580,12 +543,8 @@ def a_stop_reads_what_nobody_will_find(tmp_path: Path, monkeypatch: Patch) -> No
     assert counted(tmp_path, "access") == [BACKLOG + 1]
 
 
-class CatchesUp(Daemon):
-    """Nobody gets a report before all is read."""
-
-    def _apply(self, config: Any) -> None:
-        super()._apply(config)
-        self._catch_up(self._pipelines.followed)
+# Nobody gets a report before all is read.
+CatchesUp = twin(Daemon, "CatchesUp", "_apply", then=lambda self: self._catch_up(self._pipelines.followed))
 
 
 class BeginsAtOnce(Pipelines):
@@ -605,63 +564,26 @@ class NumbersEach(Pipelines):
         return super().commit(now, report=report)
 
 
-class ReadyWhileStopping(Daemon):
-    """What systemd is told after `stopping` ends the time that a long last read asks for."""
-
-    def _reload(self) -> None:
-        super()._reload()
-        self._supervisor.ready(self.status())
+# What systemd is told after `stopping` ends the time that a long last read asks for.
+ReadyWhileStopping = twin(
+    Daemon, "ReadyWhileStopping", "_reload", then=lambda self: self._supervisor.ready(self.status())
+)
 
 
-class ReadsOn(Daemon):
-    """Whatever systemd wants."""
+def reading_on(name: str, until: Callable[[Any], bool]) -> type[Daemon]:
+    """Whatever systemd wants, and whether positions are kept or not."""
 
-    def _catch_up(self, pipelines: Any) -> int:
-        now = self._look()
-        while any(pipeline.state.is_behind for pipeline in pipelines):
+    def catch_up(self: Any, pipelines: Any) -> int:
+        now: int = self._look()
+        while any(pipeline.state.is_behind for pipeline in pipelines) and not until(self):
             now = self._look()
         return now
 
-
-class EndsAnyway(Daemon):
-    """As if positions were always kept."""
-
-    def _catch_up(self, pipelines: Any) -> int:
-        now = self._look()
-        while any(pipeline.state.is_behind for pipeline in pipelines) and not self._stopping:
-            now = self._look()
-        return now
+    return twin(Daemon, name, "_catch_up", instead=catch_up)
 
 
-# --- --once
-
-
-def what_is_not_in_the_ledger_is_not_printed(tmp_path: Path, monkeypatch: Patch) -> None:
-    sick = Sick(monkeypatch)
-    text = toml(("access", tmp_path / "access.log"))
-
-    def once() -> tuple[int, list[int]]:
-        service = served(tmp_path, text)
-        status = service.daemon.run_once()
-        service.writer.close()
-        return status, [report.requests for report in service.reports]
-
-    (tmp_path / "access.log").write_bytes(LINE)
-    assert once() == (0, [0])
-    (tmp_path / "access.log").write_bytes(LINE * 4)
-    sick.fail(after=1)
-    assert once() == (1, [])
-    sick.heal()
-    assert once() == (0, [3])
-
-
-class PrintsAnyway(Daemon):
-    def run_once(self) -> int:
-        self._start()
-        self._pipelines.commit(self._clock.now(), report=True)
-        self._report(self._clock.now())
-        self._pipelines.close()
-        return 0
+ReadsOn = reading_on("ReadsOn", lambda _: False)
+EndsAnyway = reading_on("EndsAnyway", lambda self: self._stopping)
 
 
 # --- each with its twins
@@ -683,7 +605,7 @@ def logs_named_like_rotated_ones_are_left_alone(tmp_path: Path) -> None:
         (root / "logs").mkdir(parents=True)
         (root / "link").symlink_to(root / "logs")
         logs = [root / "logs" / name for name in names]
-        both = toml(("one", root / "link" / names[0]), ("other", logs[1]))
+        both = toml(root, f"one=link/{names[0]}", f"other={logs[1]}")
         for log in logs:
             log.write_bytes(LINE * 3)
         served(root, both).run(2)
@@ -696,42 +618,28 @@ def logs_named_like_rotated_ones_are_left_alone(tmp_path: Path) -> None:
         assert counted(root, "one", "other") == [43, 53]
 
 
-class KnowsNoOthers(LogPlaces):
-    """Says of no file that it is another log."""
-
-    def others(self, path: str, logs: object) -> set[str]:
-        return set()
-
-
 test_promise, test_twin = promises(
-    Promise(
-        logs_named_like_rotated_ones_are_left_alone,
-        None,
-        {"KnowsNoOthers": Patches((module, "LogPlaces", KnowsNoOthers))},
-    ),
-    Promise(a_log_may_move, None, served_by(LooksUpFirst)),
-    Promise(two_logs_may_swap, None, served_by(LooksUpFirst)),
-    Promise(the_ledger_knows_where_a_log_begins, None, served_by(TellsLater)),
-    Promise(counts_enter_a_window_that_is_reported, None, served_by(ReportsAfterwards)),
-    Promise(
-        a_name_takes_its_totals_along,
-        None,
-        {"forgets": FORGETS, "lets go": LETS_GO, **served_by(AddsTheGone)},
-    ),
-    Promise(a_name_takes_its_totals_along_at_a_start, None, {"forgets": FORGETS, "adds another": ADDS}),
-    Promise(a_name_that_is_known_goes_on_with_its_own, None, {"takes over": TAKES_OVER}),
-    Promise(what_systemd_keeps_goes_with_its_log, None, served_by(LeavesNothing)),
-    Promise(nothing_changes_while_the_ledger_takes_nothing, None, served_by(GoesOn)),
-    Promise(a_last_report_that_fails_changes_nothing, None, served_by(GoesOn)),
-    Promise(a_position_that_cannot_be_read_changes_nothing, None, served_by(LeavesFirst)),
-    Promise(a_new_ledger_knows_the_log_that_just_came, None, served_by(KnowsTheOld)),
-    Promise(a_new_ledger_knows_the_log_that_went, None, served_by(ForgetsTheGone)),
-    Promise(a_new_ledger_knows_what_is_still_to_be_found, None, served_by(GivesUp)),
-    Promise(totals_are_said_right, None, served_by(ForgetsTheGone, AddsTheGone)),
-    Promise(a_backlog_keeps_nobody_waiting, None, served_by(CatchesUp, BeginsAtOnce)),
-    Promise(no_number_is_used_up, None, served_by(NumbersEach)),
-    Promise(a_stop_leaves_a_backlog, None, served_by(ReadsOn, ReadyWhileStopping)),
-    Promise(a_stop_reads_to_the_end_where_positions_are_not_kept, None, served_by(EndsAnyway)),
-    Promise(a_stop_reads_what_nobody_will_find, None, served_by(EndsAnyway)),
-    Promise(what_is_not_in_the_ledger_is_not_printed, None, served_by(PrintsAnyway)),
+    {
+        logs_named_like_rotated_ones_are_left_alone: [answers(LogPlaces, "others", set())],
+        a_log_may_move: served_by(LooksUpFirst),
+        two_logs_may_swap: served_by(LooksUpFirst),
+        the_ledger_knows_where_a_log_begins: served_by(TellsLater),
+        counts_enter_a_window_that_is_reported: served_by(ReportsAfterwards),
+        a_name_takes_its_totals_along: {"forgets": FORGETS, "lets go": LETS_GO, **served_by(AddsTheGone)},
+        a_name_takes_its_totals_along_at_a_start: {"forgets": FORGETS, "adds another": ADDS},
+        a_name_that_is_known_goes_on_with_its_own: {"takes over": TAKES_OVER},
+        what_systemd_keeps_goes_with_its_log: served_by(LeavesNothing),
+        nothing_changes_while_the_ledger_takes_nothing: served_by(GoesOn),
+        a_last_report_that_fails_changes_nothing: served_by(GoesOn),
+        a_position_that_cannot_be_read_changes_nothing: served_by(LeavesFirst),
+        a_new_ledger_knows_the_log_that_just_came: served_by(KnowsTheOld),
+        a_new_ledger_knows_the_log_that_went: served_by(ForgetsTheGone),
+        a_new_ledger_knows_what_is_still_to_be_found: served_by(GivesUp),
+        totals_are_said_right: served_by(ForgetsTheGone, AddsTheGone),
+        a_backlog_keeps_nobody_waiting: served_by(CatchesUp, BeginsAtOnce),
+        no_number_is_used_up: served_by(NumbersEach),
+        a_stop_leaves_a_backlog: served_by(ReadsOn, ReadyWhileStopping),
+        a_stop_reads_to_the_end_where_positions_are_not_kept: served_by(EndsAnyway),
+        a_stop_reads_what_nobody_will_find: served_by(EndsAnyway),
+    }
 )

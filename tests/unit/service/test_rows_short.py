@@ -4,7 +4,7 @@ from pathlib import Path
 
 from qps_service.counting import budget
 from qps_service.service.pipeline import LogPipeline
-from tests.promised import Promise, nothing, promises, twin
+from tests.promised import Promise, promises, twin
 from tests.unit.daemons import Service
 
 ROWS = 1000  # the least that can be set: 83 short routes
@@ -78,10 +78,7 @@ class Forgets(LogPipeline):  # each is told of no other one
         super().__init__(*given, **named)
 
 
-SAYS_EACH = twin(
-    LogPipeline, "says each", "_say_folds", first=lambda self: vars(self).update(_folds_said=set())
-)
-SILENT = twin(LogPipeline, "silent", "_say_folds", instead=nothing)
+SAYS_EACH = twin(LogPipeline, "says each", "_say_folds", first=lambda self: self._folds_said.clear())
 KEEPS = twin(
     LogPipeline,
     "keeps its places",
@@ -90,6 +87,6 @@ KEEPS = twin(
 )
 
 test_promise, test_twin = promises(
-    Promise(what_folds_is_said_once, LogPipeline, [SAYS_EACH, SILENT]),
+    Promise(what_folds_is_said_once, LogPipeline, [SAYS_EACH]),
     Promise(places_are_shared, LogPipeline, [Forgets, KEEPS]),
 )

@@ -12,20 +12,13 @@ from qps_service.counting.rules import Rule, compile_match, make_rule
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice
 from qps_service.service import rule_time as module
-from qps_service.service.rule_time import (
-    BUDGET,
-    LIMIT,
-    ORDINARY,
-    PERIOD,
-    QUIET_AFTER,
-    CpuLimit,
-    RuleTime,
-    TookTooLong,
-)
+from qps_service.service.rule_time import BUDGET, LIMIT, ORDINARY, PERIOD, CpuLimit, RuleTime, TookTooLong
 from qps_service.text.units import MILLISECOND, SECOND
 from qps_service.values.counts import OTHER
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, promises, twin
+from tests.promised import Patches, Promise, answers, promises, sets, twin
+
+QUIET_AFTER = module.QUIET_AFTER
 
 
 def rule(match: str, name: str = "/x") -> Rule:
@@ -108,10 +101,6 @@ def interrupted(number: int) -> bytes:
     return b"done"
 
 
-def raises_always(self: CpuLimit, *_: object) -> None:
-    raise TookTooLong
-
-
 def raises_when_working(self: CpuLimit, *_: object) -> None:
     if self._is_working:
         raise TookTooLong
@@ -123,8 +112,6 @@ def never_disarmed(which: int, seconds: float, interval: float = 0.0) -> None:
 
 
 REAL_TIMER = signal.setitimer
-WITHOUT_A_TIMER = Patches((signal, "setitimer", lambda *_: None))
-TWICE_THE_LIMIT = Doubled("service.rule_time:LIMIT")
 
 
 def test_another_signal_does_not_end_a_match() -> None:
@@ -217,13 +204,13 @@ def check_short_ones_have_time(make: type[RuleTime]) -> None:
     assert told.spent == spent + ORDINARY
     for number in range(2000):
         told.of(b"/%d=." % number)
-    assert spent < told.spent < 1.2 * BUDGET
+    assert spent < told.spent < spent + 1.2 * BUDGET / 4
 
 
 def check_rare_ones_never_add_up(make: type[RuleTime]) -> None:
     told = Told(make)
     for number, target in enumerate(targets(40, 500)):
-        told.now = number * PERIOD // 10
+        told.now = number * PERIOD // 5
         assert told.of(target) == target
     assert told.notices == []
 
@@ -258,7 +245,7 @@ class ForgetsTheSlow(Routes):
 
 ENDED = f"took 50.0 ms on '/0={'-' * 50}' and was ended; that target is counted under other"
 SPENT = (
-    "rules took 0.75 s of 5 s: for the rest of them, long targets that are not known yet "
+    "rules took 0.3 s of 2 s: for the rest of them, long targets that are not known yet "
     "are counted under other; "
 )
 
@@ -315,14 +302,9 @@ def test_the_limit_and_the_share_together() -> None:
 
 
 NEVER_AGAIN = twin(RuleTime, "never again", "_begin_anew", instead=lambda *_: False)
-NOTHING_IS_CHARGED = twin(
-    RuleTime, "nothing is charged", "__call__", first=lambda self: vars(self).update(_left=BUDGET)
-)
+NOTHING_IS_CHARGED = twin(RuleTime, "nothing is charged", "__call__", first=sets(_left=BUDGET))
 THE_ORDINARY_IS_FREE = twin(
-    RuleTime,
-    "the ordinary is free",
-    "__call__",
-    first=lambda self: vars(self).update(is_reporting=lambda: False),
+    RuleTime, "the ordinary is free", "__call__", first=sets(is_reporting=lambda: False)
 )
 
 
@@ -333,19 +315,15 @@ class EachLogHasItsOwn(RuleTime):
         return super().__call__(rules, route, max_route)
 
 
-class NoSign(RuleTime):
-    def __call__(self, rules: Any, route: bytes, max_route: int) -> bytes | None:
-        self._unsigned = 0
-        return super().__call__(rules, route, max_route)
+NoSign = twin(RuleTime, "NoSign", "__call__", first=sets(_unsigned=0))
 
 
 test_promise, test_twin = promises(
-    Promise(check_a_match_ends, CpuLimit, {"no timer": WITHOUT_A_TIMER, "twice as long": TWICE_THE_LIMIT}),
+    Promise(check_a_match_ends, CpuLimit, [Doubled("service.rule_time:LIMIT")]),
     Promise(
         check_late_signals_do_nothing,
         CpuLimit,
         {
-            "raises always": twin(CpuLimit, "raises always", "_end", instead=raises_always),
             "raises when working": twin(CpuLimit, "raises when working", "_end", instead=raises_when_working),
             "is never disarmed": Patches((signal, "setitimer", never_disarmed)),
         },
@@ -384,7 +362,7 @@ test_promise, test_twin = promises(
         check_notices,
         RuleTime,
         {
-            "each time": Patches((module._News, "is_news", lambda *_: True)),
+            "each time": answers(module._News, "is_news", True),
             "never again": Patches((module, "QUIET_AFTER", 10 * QUIET_AFTER)),
             "any rule": Patches(
                 (RuleTime, "_slowest", lambda self, rules, _: f"the rule '{rules[0].match}'")

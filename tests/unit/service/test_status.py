@@ -5,7 +5,7 @@ from typing import Any
 from qps_service.service import status
 from qps_service.service.status import NAMED, Status, status_line
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, Promise, cases, promises
 
 WELL = Status(2.5, 2, 1, 25, True, (), 0, (), None, "/etc/qps.toml")
 RATES = "2.5 requests/s, 2 routes, 1 log; 25 requests in total"
@@ -41,7 +41,8 @@ LINES: tuple[tuple[dict[str, Any], str], ...] = (
 )
 
 
-def check_line(given: dict[str, Any], line: str) -> None:
+def check_line(case: tuple[dict[str, Any], str]) -> None:
+    given, line = case
     assert status_line(WELL._replace(**given)) == line
 
 
@@ -52,16 +53,6 @@ def check_few_are_named() -> None:
 
 silent = Patches((status, "_trouble", lambda _: iter(())))
 test_promise, test_twin = promises(
-    *(
-        Promise(
-            check_line,
-            None,
-            [] if given.keys() <= {"logs", "routes"} else [silent],
-            label=str(number),
-            given=given,
-            line=line,
-        )
-        for number, (given, line) in enumerate(LINES)
-    ),
+    *cases(check_line, LINES, lambda case: [silent] if case[0].keys() - {"logs", "routes"} else []),
     Promise(check_few_are_named, None, [Doubled("service.status:NAMED")]),
 )

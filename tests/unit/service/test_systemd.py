@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from qps_service.service.systemd import EXTENSION, Supervisor, watchdog_of
-from tests.promised import Promise, promises, twin
+from tests.promised import Promise, promises, sets, twin
 
 SECOND = 10**9
 TIMEOUT = 20 * SECOND
@@ -49,12 +49,8 @@ def is_fed_at_half_of_the_timeout(supervisor: type[Supervisor]) -> None:
     assert systemd.moments("WATCHDOG=1")[-1] == 50 * SECOND
 
 
-class FeedsEachTime(Supervisor):
-    """A datagram for each block that is read."""
-
-    def alive(self, now: int) -> None:
-        self._fed_at = None
-        super().alive(now)
+# A datagram for each block that is read.
+FeedsEachTime = twin(Supervisor, "FeedsEachTime", "alive", first=sets(_fed_at=None))
 
 
 class FeedsAtTheTimeout(Supervisor):
@@ -65,12 +61,10 @@ class FeedsAtTheTimeout(Supervisor):
             super().alive(now)
 
 
-class FeedsWithTheStatus(Supervisor):
-    """Feeds without progress."""
-
-    def status(self, text: str) -> None:
-        self._notify("WATCHDOG=1")
-        super().status(text)
+# Feeds without progress.
+FeedsWithTheStatus = twin(
+    Supervisor, "FeedsWithTheStatus", "status", first=lambda self: self._notify("WATCHDOG=1")
+)
 
 
 def may_sleep_until_feeding_is_due(supervisor: type[Supervisor]) -> None:
@@ -107,11 +101,7 @@ def test_without_a_watchdog_nothing_is_fed() -> None:
         ({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "42"}, 20 * SECOND),
         ({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "43"}, None),
         ({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": ""}, None),
-        ({"WATCHDOG_USEC": "0"}, None),
-        ({"WATCHDOG_USEC": ""}, None),
-        ({"WATCHDOG_USEC": "-1"}, None),
-        ({"WATCHDOG_USEC": "²"}, None),
-        ({"WATCHDOG_USEC": "20s"}, None),
+        *(({"WATCHDOG_USEC": text}, None) for text in ("0", "", "-1", "²", "20s")),
     ],
 )
 def test_the_watchdogs_timeout(environment: dict[str, str], nanoseconds: int | None) -> None:
@@ -121,7 +111,7 @@ def test_the_watchdogs_timeout(environment: dict[str, str], nanoseconds: int | N
 # --- more time for a long first or last read
 
 
-def gets_more_time_for_a_long_first_or_last_read(supervisor: type[Supervisor]) -> None:
+def gets_more_time_for_a_long_read(supervisor: type[Supervisor]) -> None:
     """While it starts and while it stops it asks for more time, well before that is over; never between."""
     assert EXTENSION == 30 * SECOND
     systemd = Systemd(supervisor, watchdog=None)
@@ -137,20 +127,12 @@ def gets_more_time_for_a_long_first_or_last_read(supervisor: type[Supervisor]) -
     assert [moment // SECOND for moment in systemd.moments(EXTEND)] == [0, 10, 20, 60, 70, 100, 110]
 
 
-class ExtendsOnlyOnce(Supervisor):
-    """A read longer than the extension is killed."""
-
-    def alive(self, now: int) -> None:
-        super().alive(now)
-        self._in_transition = False
+# A read longer than the extension is killed.
+ExtendsOnlyOnce = twin(Supervisor, "ExtendsOnlyOnce", "alive", then=sets(_in_transition=False))
 
 
-class ExtendsForever(Supervisor):
-    """A service that is up asks for more time to start."""
-
-    def ready(self, status: str) -> None:
-        super().ready(status)
-        self._in_transition = True
+# A service that is up asks for more time to start.
+ExtendsForever = twin(Supervisor, "ExtendsForever", "ready", then=sets(_in_transition=True))
 
 
 # --- the datagrams
@@ -200,10 +182,6 @@ test_promise, test_twin = promises(
         is_fed_at_half_of_the_timeout, Supervisor, [FeedsEachTime, FeedsAtTheTimeout, FeedsWithTheStatus]
     ),
     Promise(may_sleep_until_feeding_is_due, Supervisor, [SleepsTooLong]),
-    Promise(
-        gets_more_time_for_a_long_first_or_last_read,
-        Supervisor,
-        [ExtendsOnlyOnce, ExtendsForever, ForgetsTheStop],
-    ),
+    Promise(gets_more_time_for_a_long_read, Supervisor, [ExtendsOnlyOnce, ExtendsForever, ForgetsTheStop]),
     Promise(goes_on_though_nobody_listens, Supervisor, [Insists], caught=(ConnectionRefusedError,)),
 )

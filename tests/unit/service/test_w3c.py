@@ -4,7 +4,7 @@ is read by the #Fields that stands above it in its own file, and the books balan
 import gzip
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,17 @@ from qps_service.service.pipeline import LogPipeline
 from tests.promised import Patches, Promise, promises
 
 SECOND = 10**9
+Monkey = pytest.MonkeyPatch
 A = b"#Fields: date time cs-method cs-uri-stem sc-status sc-bytes\r\n"
 B = b"#Fields: sc-status cs-uri-stem cs-method time-taken\r\n"
 ROWS = {A: b"2026-11-24 10:00:00 GET /%d 200 7\r\n", B: b"200 /%d GET 3\r\n"}
 # Rows of the one below the other's fields count as something else, or not at all.
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """On a disk: the twin that goes on in a truncated file is caught there alone, not on a tmpfs."""
+    return tmp_path_factory.mktemp("w3c")
 
 
 class Log:
@@ -44,14 +51,14 @@ class Log:
         self._format = "w3c"
         self._now = 1000 * SECOND
         self._written = self._directives = self._lost = 0
-        self._start()
+        self.start()
         self.look()
 
     def _config(self) -> LogConfig:
         flags = Flags(log=str(self.path), format=self._format, name="access")
         return load(flags, {}).logs[0]._replace(quiet=SECOND, max_line=4096)
 
-    def _start(self, handed: tuple[InheritedFile, ...] = ()) -> None:
+    def start(self, *handed: InheritedFile) -> None:
         self.ledger = Ledger(str(self._ledger), boot="boot")
         self.ledger.open()
         restored = self.ledger.restore("access", now=self._now, at=self._now)
@@ -63,9 +70,9 @@ class Log:
         self._directives += 1
         self.write(fields, path)
 
-    def rows(self, fields: bytes, number: int = 3, path: Path | None = None) -> None:
-        """So many rows come, as these fields are."""
-        for _ in range(number):
+    def rows(self, fields: bytes, path: Path | None = None) -> None:
+        """Three rows come, as these fields are."""
+        for _ in range(3):
             self.write(ROWS[fields] % self._written, path)
             self._written += 1
 
@@ -90,16 +97,36 @@ class Log:
         self._tail.close()
         self.ledger.close()
 
-    def start(self, *handed: InheritedFile) -> None:
-        self._start(handed)
-
     def restart(self) -> None:
         self.stop()
         self.start()
 
+    def play(self, script: str) -> None:
+        """`A` and `B`: these fields come; `a` and `b`: rows as they are; `.`: a look; `,`: only a read; `!`:
+        a restart; `0`: the file is truncated."""
+        steps: dict[str, Callable[[], object]] = {
+            "A": lambda: self.fields(A),
+            "a": lambda: self.rows(A),
+            "B": lambda: self.fields(B),
+            "b": lambda: self.rows(B),
+            ".": self.look,
+            ",": self.read,
+            "!": self.restart,
+            "0": lambda: os.truncate(self.path, 0),
+        }
+        for step in script.split():
+            steps[step]()
+
     def reload(self, log_format: str) -> None:
         self._format = log_format
         self._tail.reconfigure(self._config())
+
+    def counted(self) -> tuple[int, Mapping[str, int]]:
+        """Requests in the ledger, and rejected lines by their reasons."""
+        restored = self.ledger.restore("access", now=0, at=0)
+        assert restored is not None
+        assert restored.beside.directives == self._directives
+        return sum(each.requests for each in restored.totals.values()), restored.rejects
 
     def check(self, *, rejected: int = 0) -> None:
         """Each row that was written counts once, but for so many that have no fields above them."""
@@ -116,182 +143,82 @@ class Log:
         assert audited.lines == self._written + self._directives
 
 
-def restarted(log: Log) -> None:
-    """In the middle of a file, far behind its fields."""
-    log.fields(A)
-    log.rows(A)
-    log.look()
-    log.restart()
-    log.rows(A)
-    log.look()
-    log.fields(B)
-    log.rows(B)
-    log.look()
-    log.restart()
-    log.rows(B)
-    log.check()
+def played(script: str, rejected: int = 0) -> Callable[[Log], None]:
+    """A history as `Log.play` reads it."""
 
+    def history(log: Log) -> None:
+        log.play(script)
+        log.check(rejected=rejected)
 
-def killed(log: Log) -> None:
-    """After new fields were read, and before they were committed."""
-    log.fields(A)
-    log.rows(A)
-    log.look()
-    log.rows(A)
-    log.fields(B)
-    log.rows(B)
-    log.read()
-    log.restart()
-    log.check()
-
-
-def killed_right_behind_fields(log: Log) -> None:
-    log.fields(A)
-    log.rows(A)
-    log.fields(B)
-    log.look()
-    log.rows(B)
-    log.read()
-    log.restart()
-    log.rows(B)
-    log.check()
+    return history
 
 
 def handed_over(log: Log) -> None:
     """The file was rotated and deleted while nobody ran, but for systemd, which held it."""
-    log.fields(A)
-    log.rows(A)
-    log.look()
-    log.rows(A)
+    log.play("A a . a")
     descriptor = os.open(log.path, os.O_RDONLY)
     log.stop()
     log.path.unlink()
-    log.fields(B)
-    log.rows(B)
+    log.play("B b")
     log.start(InheritedFile(descriptor, 0))
-    log.look()
-    log.look()
-    restored = log.ledger.restore("access", now=0, at=0)
-    assert restored is not None
-    assert sum(each.requests for each in restored.totals.values()) == 9
-    assert not restored.rejects
-
-
-def begun_at_the_end(log: Log) -> None:
-    """What was there at the first look is not counted, and read by all the same."""
-    log.rows(A)
-    log.look()
-    log.fields(B)
-    log.rows(B)
-    log.check()
+    log.play(". .")
+    assert log.counted() == (9, {})
 
 
 def of_an_older_ledger(log: Log) -> None:
     """It knows of no directive."""
-    log.fields(A)
-    log.rows(A)
-    log.look()
+    log.play("A a .")
     log.ledger.database.connection.execute("UPDATE position SET directive = NULL")
-    log.restart()
-    log.rows(A)
+    log.play("! a")
     log.check()
 
 
 def rotated_behind_fields(log: Log) -> None:
     """The server changed its fields, and was rotated at once; two workers write on, each its own."""
-    log.fields(A)
-    log.rows(A)
-    log.look()
-    log.fields(B)
-    log.look()
+    log.play("A a . B .")
     old = log.path.with_name("u_ex.log.1")
     log.path.rename(old)
     log.path.touch()
     log.fields(A)
-    log.rows(B, path=old)
-    log.rows(A)
-    log.look()
-    log.rows(B, path=old)
-    log.rows(A)
-    log.restart()
-    log.rows(A)
-    log.rows(B, path=old)
+    for then in (".", "!", ""):
+        log.rows(B, old)
+        log.play(f"a {then}")
     log.check()
 
 
 def rotated_while_nobody_ran(log: Log) -> None:
     """The rest of the old file is packed by then."""
-    log.fields(B)
-    log.rows(B)
-    log.look()
+    log.play("B b .")
     log.stop()
     log.rows(B)
     with gzip.open(log.path.with_name("u_ex.log.1.gz"), "wb") as packed:
         packed.write(log.path.read_bytes())
     log.path.unlink()
-    log.fields(A)
-    log.rows(A)
+    log.play("A a")
     log.start()
     log.check()
 
 
-def truncated(log: Log) -> None:
-    """What is written then has fields of its own, and has to."""
-    log.rows(A, 2)
-    log.look()
-    log.fields(A)
-    log.rows(A)
-    log.look()
-    os.truncate(log.path, 0)
-    log.look()
-    log.fields(B)
-    log.rows(B)
-    log.look()
-    log.restart()
-    log.rows(B)
-    log.check(rejected=2)
-
-
 def truncated_without_fields(log: Log) -> None:
     """What is written then is not read by those of the old text."""
-    log.rows(A, 1)
-    log.fields(A)
-    log.look()
-    log.restart()
+    log.play("a A . !")
     os.truncate(log.path, 0)
-    log.write(ROWS[A] % 77)
-    log.look()
-    restored = log.ledger.restore("access", now=0, at=0)
-    assert restored is not None
-    assert (restored.totals, restored.rejects) == ({}, {"fields": 2})
+    log.play("a .")
+    assert log.counted() == (0, {"fields": 6})
 
 
 def reloaded(log: Log) -> None:
     """The format that was wrong is set right, and the other way round, in the middle of a file."""
-    log.fields(A)
-    log.rows(A)
-    log.look()
+    log.play("A a .")
     log.reload("combined")
     log.write(B)
     log.look()
     log.reload("w3c")
-    log.rows(B)
-    log.look()
-    log.look()
-    restored = log.ledger.restore("access", now=0, at=0)
-    assert restored is not None
-    assert sum(each.requests for each in restored.totals.values()) == 6
-    assert restored.rejects == {"fields": 1}
-    assert restored.beside.directives == 1
+    log.play("b . .")
+    assert log.counted() == (6, {"fields": 1})
 
 
-def unreadable_for_a_moment(log: Log) -> None:
-    """The disk fails when what stands above is to be looked for: that is tried again, and nothing is lost."""
-    log.rows(A)
-    log.check()
-
-
-def fails_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def fails_once(monkeypatch: Monkey) -> None:
     failures = [OSError(5, "Input/output error")]
 
     def find(read: w3c.Read, place: int) -> bytes:
@@ -303,18 +230,14 @@ def fails_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check_history(
-    history: Callable[[Log], None],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    before: bytes = b"",
-    look_back: int = 1,
+    history: Callable[[Log], None], tmp_path: Path, monkeypatch: Monkey, before: bytes | None, fails: bool
 ) -> None:
-    """`look_back`: mostly so little that nothing but what is remembered tells."""
-    monkeypatch.setattr(w3c, "LOOK_BACK", look_back)
-    if history is unreadable_for_a_moment:
+    if before is None:
+        monkeypatch.setattr(w3c, "LOOK_BACK", 1)
+    if fails:
         fails_once(monkeypatch)
     KeepsItsOwn._last = b""
-    log = Log(tmp_path, before)
+    log = Log(tmp_path, before or b"")
     try:
         history(log)
     finally:
@@ -385,33 +308,37 @@ def uncounted(self: W3cScanner, line: bytes) -> tuple[int, int]:
 
 TAKE_IN, SCAN_ROWS = W3cScanner._take_in, W3cScanner._scan_rows
 NONE_KEPT = Patches((ledger_module, "put_positions", keeps_none))
-NONE_FOUND = Patches((Generation, "_look_for_directive", looks_for_none))
+LOOK = "_look_for_directive"
+NONE_FOUND = Patches((Generation, LOOK, looks_for_none))
+UNCOUNTED = Patches((W3cScanner, "_take_in", uncounted))
+GOES_ON = Patches((Generation, "_restart", goes_on))
+SUPPRESSED = Patches((Generation, LOOK, suppresses))
 ONE_FOR_ALL = Patches(
     *((W3cScanner, name, getattr(KeepsItsOwn, name)) for name in ("_take_in", "_scan_rows"))
 )
-HISTORIES: dict[Callable[[Log], None], dict[str, Patches]] = {
-    restarted: {"none kept": NONE_KEPT},
-    killed: {"one for all": ONE_FOR_ALL},
-    killed_right_behind_fields: {"none kept": NONE_KEPT},
-    handed_over: {"none kept": NONE_KEPT},
-    rotated_behind_fields: {"one for all": ONE_FOR_ALL, "none kept": NONE_KEPT},
-    rotated_while_nobody_ran: {"none kept": NONE_KEPT},
-    truncated: {"uncounted": Patches((W3cScanner, "_take_in", uncounted))},
-    truncated_without_fields: {"goes on": Patches((Generation, "_restart", goes_on))},
-}
-FOUND: dict[Callable[[Log], None], tuple[bytes, dict[str, Patches]]] = {
-    begun_at_the_end: (A + ROWS[A] % 99, {"none found": NONE_FOUND}),
-    of_an_older_ledger: (b"", {"none found": NONE_FOUND}),
-    reloaded: (b"", {"takes no notice": Patches((Generation, "_look_for_directive", takes_no_notice))}),
-    unreadable_for_a_moment: (
-        A + ROWS[A] % 99,
-        {"suppressed": Patches((Generation, "_look_for_directive", suppresses))},
-    ),
+# What the log holds at first, what happens, and twins. Where it is None the log is empty, and nothing is
+# looked for above: what is remembered tells all.
+HISTORIES: dict[str, tuple[bytes | None, Callable[[Log], None], dict[str, Patches]]] = {
+    "restarted in the middle": (None, played("A a . ! a . B b . ! b"), {"none kept": NONE_KEPT}),
+    # After new fields were read, and before they were committed.
+    "killed": (None, played("A a . a B b , !"), {"one for all": ONE_FOR_ALL}),
+    "killed right behind fields": (None, played("A a B . b , ! b"), {"none kept": NONE_KEPT}),
+    "handed over": (None, handed_over, {"none kept": NONE_KEPT}),
+    "rotated behind fields": (None, rotated_behind_fields, {"one for all": ONE_FOR_ALL}),
+    "rotated while nobody ran": (None, rotated_while_nobody_ran, {"none kept": NONE_KEPT}),
+    # What is written then has fields of its own, and has to.
+    "truncated": (None, played("a . A a . 0 . B b . ! b", rejected=3), {"uncounted": UNCOUNTED}),
+    "truncated without fields": (None, truncated_without_fields, {"goes on": GOES_ON}),
+    # What was there at the first look is not counted, and read by all the same.
+    "begun at the end": (A + ROWS[A] % 99, played("a . B b"), {"none found": NONE_FOUND}),
+    "of an older ledger": (b"", of_an_older_ledger, {"none found": NONE_FOUND}),
+    "reloaded": (b"", reloaded, {"takes no notice": Patches((Generation, LOOK, takes_no_notice))}),
+    # The disk fails when what stands above is to be looked for: that is tried again, and nothing is lost.
+    "unreadable at first": (A + ROWS[A] % 99, played("a"), {"suppressed": SUPPRESSED}),
 }
 test_promise, test_twin = promises(
-    *(Promise(check_history, part, twins, label=part.__name__) for part, twins in HISTORIES.items()),
     *(
-        Promise(check_history, part, twins, label=part.__name__, before=before, look_back=w3c.LOOK_BACK)
-        for part, (before, twins) in FOUND.items()
-    ),
+        Promise(check_history, part, twins, label=name, before=before, fails="unreadable" in name)
+        for name, (before, part, twins) in HISTORIES.items()
+    )
 )

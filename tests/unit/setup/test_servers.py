@@ -59,33 +59,34 @@ def test_without_a_directive_it_is_the_log_that_is_built_in() -> None:
     assert list(of_nginx("http { access_log a.log; }").logs) == []  # no server, no request
 
 
+END = "; the rest of the file is not read"
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (
-            "http {\n server {\n  access_log a.log other; } }",
-            "main.conf, line 3: no log_format is named other",
-        ),
-        (
-            "http { server { } }\n}",
-            "main.conf, line 2: expected no closing brace; the rest of the file is not read",
-        ),
-        (
-            "http { server { \n\n",
-            "main.conf, line 3: the file ends within the block of server; the rest of the file is not read",
-        ),
-        (
-            "http { server { access_log x\n } }",
-            "main.conf, line 2: expected a semicolon behind x; the rest of the file is not read",
-        ),
-        ("\n;", "main.conf, line 2: expected a directive, got ;; the rest of the file is not read"),
-        ("http {\ninclude none.conf; }", "main.conf, line 2: /c/none.conf: No such file or directory"),
-        ("http { }\ninclude main.conf;", "main.conf, line 2: /c/main.conf includes itself"),
-        ("x {" * 200, "main.conf, line 1: blocks are 100 deep; the rest of the file is not read"),
+        ("http {\n server {\n  access_log a.log other; } }", "3: no log_format is named other"),
+        ("http { server { } }\n}", f"2: expected no closing brace{END}"),
+        ("http { server { \n\n", f"3: the file ends within the block of server{END}"),
+        ("http { server { access_log x\n } }", f"2: expected a semicolon behind x{END}"),
+        ("\n;", f"2: expected a directive, got ;{END}"),
+        ("http {\ninclude none.conf; }", "2: /c/none.conf: No such file or directory"),
+        ("http { }\ninclude main.conf;", "2: /c/main.conf includes itself"),
+        ("x {" * 200, f"1: blocks are 100 deep{END}"),
     ],
 )
 def test_what_nginx_could_not_read_is_named(text: str, problem: str) -> None:
-    assert said(of_nginx(text)) == [problem]
+    assert said(of_nginx(text)) == [f"main.conf, line {problem}"]
+
+
+HOSTILE = (
+    *("", "http {", "}", "\0" * 9, '"', "include *;", "a_by_lua_block {"),
+    *(text * 5000 for text in ("{", "x {", "$")),
+)
+
+
+def test_a_hostile_configuration_has_no_logs() -> None:
+    assert [text for text in HOSTILE if of_nginx(text).logs] == []
 
 
 def test_what_stands_before_a_mistake_counts() -> None:
@@ -120,11 +121,7 @@ def test_servers_that_disagree_about_a_format() -> None:
     [
         ("map $host $x { hostnames; default z; a b; }", "$x.log", "z.log b.log"),
         ("map $host $x { include more; volatile; default z; }", "${x}.log", "q.log z.log"),
-        (
-            "split_clients $host $x { 1% one; * two; }",
-            "$x/$x.log",
-            "one/one.log two/two.log",
-        ),
+        ("split_clients $host $x { 1% one; * two; }", "$x/$x.log", "one/one.log two/two.log"),
         ("map $host $x { a 1; } map $x $y { 1 $x/l; default $uri; }", "$y", "*"),
         ("map $host $x { a 1; } map $x $y { 1 $x/l; default d; }", "$y-a[", "1/l-a[ d-a["),
         ("map $a $x { a $y; } map $a $y { a $x; }", "$x", "*"),
@@ -159,20 +156,22 @@ def test_what_variables_stand_for(given: str, path: str, logs: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("CustomLog a.log other", "main.conf, line 1: no LogFormat is named other"),
-        (
-            "<VirtualHost *:80>\nCustomLog a.log CLF\n",
-            "main.conf, line 2: the file ends within the section <virtualhost>",
-        ),
-        ("\n</VirtualHost>", "main.conf, line 2: expected no </virtualhost> here; the rest is not read"),
-        ("Include main.conf", "main.conf, line 1: /c/main.conf includes itself"),
-        ("Include none/*.conf", "main.conf, line 1: /c/none/*.conf: there is no such file"),
-        ("Include none.conf", "main.conf, line 1: /c/none.conf: No such file or directory"),
-        ("Use nothing", "main.conf, line 1: no macro is named nothing"),
+        ("CustomLog a.log other", "1: no LogFormat is named other"),
+        ("<VirtualHost *:80>\nCustomLog a.log CLF\n", "2: the file ends within the section <virtualhost>"),
+        ("\n</VirtualHost>", "2: expected no </virtualhost> here; the rest is not read"),
+        ("Include main.conf", "1: /c/main.conf includes itself"),
+        ("Include none/*.conf", "1: /c/none/*.conf: there is no such file"),
+        ("Include none.conf", "1: /c/none.conf: No such file or directory"),
+        ("Use nothing", "1: no macro is named nothing"),
     ],
 )
 def test_what_apache_could_not_read_is_named(text: str, problem: str) -> None:
-    assert said(of_apache(text)) == [problem]
+    assert said(of_apache(text)) == [f"main.conf, line {problem}"]
+
+
+PIPED = "it is piped into {}"
+NAMED = f"{PIPED}: name a file that this writes as a [log.NAME]"
+NO_PATH = f"{PIPED.format('rotatelogs')}, and the path of the files does not begin with a /"
 
 
 @pytest.mark.parametrize(
@@ -183,18 +182,12 @@ def test_what_apache_could_not_read_is_named(text: str, problem: str) -> None:
             "it is piped into rotatelogs, which begins /l/a and others anew in turns: add -L LINK",
         ),
         *(
-            (
-                f'"|{command}"',
-                "it is piped into rotatelogs, and the path of the files does not begin with a /",
-            )
+            (f'"|{command}"', NO_PATH)
             for command in ("rotatelogs logs/a.%Y 86400", "rotatelogs -l", "rotatelogs -x /l/a 5M")
         ),
-        ('"|/usr/bin/svlogd -t ."', "it is piped into svlogd: name a file that this writes as a [log.NAME]"),
-        ('"|"', "it is piped into a program: name a file that this writes as a [log.NAME]"),
-        (
-            '"||/usr/bin/vlogger -s x"',
-            "it is piped into vlogger: name a file that this writes as a [log.NAME]",
-        ),
+        ('"|/usr/bin/svlogd -t ."', NAMED.format("svlogd")),
+        ('"|"', NAMED.format("a program")),
+        ('"||/usr/bin/vlogger -s x"', NAMED.format("vlogger")),
         ("syslog:user", "it goes to syslog, and no file has it"),
         ("/dev/stdout", "the server's standard output, which no file has"),
         ("${NOWHERE}/a.log", "nothing says what NOWHERE stands for"),
@@ -273,10 +266,7 @@ export X=`hostname`
     [
         ("combined", True),
         ("json", True),
-        (
-            'LogFormat "%v:%p %h %l %u %t \\"%r\\" %>s %O \\"%{Referer}i\\" \\"%{User-Agent}i\\"" vhosts',
-            True,
-        ),
+        ('LogFormat "%v:%p %h %l %u %t \\"%r\\" %>s %O \\"%{Referer}i\\" \\"%{User-Agent}i\\"" vhosts', True),
         ('LogFormat "%h %l %u %t \\"%r\\" %>s %b"', True),
         ("log_format x '$uri $status';", False),
         ('log_format x escape=json \'{"uri":"$request_uri","code":$upstream_status,"s":$status}\';', False),

@@ -113,12 +113,6 @@ def check_keep(of: type[LogFile], tmp_path: Path) -> None:
     assert foreign < made.keys()
 
 
-class ReusesNumbers(LogFile):  # any name will do that is free
-    def _free_name(self) -> str:
-        self._last = (-1, 0)
-        return super()._free_name()
-
-
 SortsByText = twin(
     LogFile, ".10 comes before .2", "rotated", instead=lambda self: sorted(LogFile.rotated(self))
 )
@@ -132,23 +126,16 @@ class TakesAllSiblings(LogFile):  # whatever begins like the log is its own
 
 
 @pytest.mark.parametrize("keep", [0, 1, 5, None])
-def test_keep_is_a_number_of_files(tmp_path: Path, keep: int | None) -> None:
-    log = make(tmp_path / "a.log", keep=keep)
-    for _ in range(4):
-        log.rotate(now=0)
-    log.close()
-    assert len(log.rotated()) == min(4, 4 if keep is None else keep)
-
-
-def test_names_are_found_in_the_working_directory_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keep_is_a_number_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int | None) -> None:
+    """Also of a log in the working directory."""
     monkeypatch.chdir(tmp_path)
-    log = make(Path("a.log"), keep=2)
-    for _ in range(4):
-        log.rotate(now=0)
-    log.close()
-    assert log.rotated() == [f"a.log.{NOW}.2", f"a.log.{NOW}.3"]
+    for path in (tmp_path / "a.log", Path("b.log")):
+        log = make(path, keep=keep)
+        for _ in range(4):
+            log.rotate(now=0)
+        log.close()
+        kept = 4 if keep is None else min(keep, 4)
+        assert log.rotated() == [f"{path}.{NOW}{number}" for number in ("", ".1", ".2", ".3")[4 - kept :]]
 
 
 @pytest.mark.parametrize(
@@ -179,5 +166,5 @@ test_promise, test_twin = promises(
         check_rotations, LogFile, [Overwrites, GoesOnWithTheOldFile], (FileExistsError,), copytruncate=False
     ),
     Promise(check_rotations, LogFile, [Overwrites, TruncatesFirst], (FileExistsError,), copytruncate=True),
-    Promise(check_keep, LogFile, [ReusesNumbers, SortsByText, TakesAllSiblings]),
+    Promise(check_keep, LogFile, [SortsByText, TakesAllSiblings]),
 )

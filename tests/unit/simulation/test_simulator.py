@@ -5,17 +5,9 @@ from random import Random
 
 import pytest
 
-from qps_service.reporting.schedule import Schedule
-from qps_service.scanning.options import ScanOptions
-from qps_service.scanning.scanner import make_scanner
-from qps_service.simulation import simulator as module
-from qps_service.simulation.simulator import IrregularPace, Pace, Simulator, SteadyPace
-from qps_service.simulation.traffic import BLOCK
+from qps_service.simulation.simulator import IrregularPace, Pace, SteadyPace
 from qps_service.text.units import SECOND
-from qps_service.values.counts import Key
-from tests.promised import Patches, Promise, promises
-from tests.simulated import DEFAULT, Clock, Memory, simulate, simulator
-from tests.unit.conftest import no_spill
+from tests.simulated import Clock, simulate
 
 
 def test_the_same_seed_gives_the_same_lines_at_any_pace() -> None:
@@ -42,18 +34,16 @@ def test_each_line_comes_when_it_is_due() -> None:
     assert log.moments == [(50 + count) * SECOND // 10 for count in range(1, 21)]
 
 
-def test_it_ends_on_time_also_where_no_line_is_due() -> None:
+def test_how_it_ends() -> None:
+    """On time, also where no line is due; at once where it is stopped."""
     clock = Clock()
-    simulate(pace=SteadyPace(1), clock=clock, duration=3.25)
+    assert simulate(pace=SteadyPace(1), clock=clock, duration=3.25)[1].rotations == 0
     assert clock.now == (5 + 3.25) * SECOND
-
-
-def test_a_stop_ends_it_at_once() -> None:
     _, log = simulate(pace=SteadyPace(10), clock=Clock(stop_at=2 * SECOND), duration=0)
     assert log.moments[-1] == (5 + 1.9) * SECOND
 
 
-def check_the_grid() -> None:
+def test_rotations_keep_to_their_grid() -> None:
     """Woken late each time, a rotation every 2 s stays within the lateness of its grid for hours."""
     random = Random(1)
     clock = Clock(lambda: random.randint(0, SECOND // 2))
@@ -63,54 +53,11 @@ def check_the_grid() -> None:
         assert 0 <= moment - (5 + 2 * number) * SECOND <= SECOND // 2
 
 
-class GridByGap(Schedule):  # the next rotation a step after the last one really was
-    def advance(self, now: int) -> None:
-        self.deadline = now + self._step
-
-
-def test_no_interval_means_no_rotation() -> None:
-    assert simulate(pace=SteadyPace(1), duration=7200)[1].rotations == 0
-
-
 def test_after_a_suspension_there_is_one_rotation_and_no_line_is_skipped() -> None:
     lateness = iter([0, 0, 0, 60 * SECOND])
     _, log = simulate(clock=Clock(lambda: next(lateness, 0)), interval=2, duration=61)
     assert [moment // SECOND - 5 for moment in log.rotated] == [60]
     assert log.lines == 61_000
-
-
-def check_the_truth(of: type[Simulator], room: int) -> None:
-    """The truth is what a scanner finds in the log, also when the log failed in the middle."""
-    log = Memory(room)
-    simulation = simulator(log, pace=SteadyPace(50_000), interval=0.1, of=of)
-    try:
-        simulation.run()
-    except OSError:
-        assert log.lines == room
-    scanner = make_scanner(ScanOptions(DEFAULT, 65_536), no_spill)
-    scanner.scan(b"".join(log.written))
-    scanned = scanner.take()
-    truth = json.loads(simulation.truth())
-    assert truth["lines"] == scanned.lines == min(room, 50_000)
-    assert truth["rotations"] == log.rotations
-    rows = [(row["method"], row["route"], row["status"]) for row in truth["rows"]]
-    assert rows == sorted(rows)
-    assert scanned.counts == {
-        Key(row["method"].encode(), row["route"].encode(), row["status"]): (row["requests"], row["bytes"])
-        for row in truth["rows"]
-    }
-
-
-class CountsBeforeTheWrite(Simulator):  # takes the write's success for granted
-    def _write(self, limit: int, now: int) -> int:
-        log = self._log
-        self._log = optimist = Memory()
-        try:
-            written = super()._write(limit, now)
-        finally:
-            self._log = log
-        log.write(optimist.written, now)
-        return written
 
 
 def test_the_truth_to_the_letter() -> None:
@@ -128,15 +75,3 @@ def test_the_truth_to_the_letter() -> None:
             {"method": "POST", "route": "/", "status": 200, "requests": 1, "bytes": 674},
         ],
     }
-
-
-test_promise, test_twin = promises(
-    Promise(check_the_grid, None, {"by gap": Patches((module, "Schedule", GridByGap))}),
-    *(
-        Promise(check_the_truth, Simulator, [], room=room)
-        for room in (10**9, 0, 1, BLOCK - 1, BLOCK, BLOCK + 1)
-    ),
-    # As long as nothing fails, the twin is as good.
-    Promise(check_the_truth, CountsBeforeTheWrite, [], room=10**9),
-    Promise(check_the_truth, Simulator, [CountsBeforeTheWrite], room=12_345),
-)

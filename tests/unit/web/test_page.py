@@ -4,10 +4,9 @@ import json
 import re
 import sqlite3
 import threading
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 from wsgiref.util import setup_testing_defaults
@@ -29,7 +28,7 @@ from tests.durations import quantile
 from tests.ledgers import SECOND, entry, locked, opened
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises
-from tests.unit.looking.week import HOUR, INCIDENT, ROUTES, STOP, Batch, Week
+from tests.unit.looking.week import HOUR, INCIDENT, ROUTES, STOP, Batch, Week, added
 
 
 class Got(NamedTuple):
@@ -71,24 +70,8 @@ def of(week: Week, **how: Any) -> Browser:
 # --- what is told is what was written
 
 
-def added(batches: Iterable[Batch], takes: Callable[[bytes, int], bool]) -> tuple[list[int], int, float]:
-    """Line by line: requests by class, bytes, requests per second (of each log by its own time)."""
-    classes, size = [0] * 6, 0
-    requests: Counter[str] = Counter()
-    lengths: Counter[str] = Counter()
-    for batch in batches:
-        lengths[batch.log] += batch.ended - batch.started
-        for (_, route, status, each), number in batch.lines.items():
-            if takes(route, status):
-                classes[status // 100 - 1] += number
-                size += each * number
-                requests[batch.log] += number
-    rate = sum(Fraction(requests[log] * SECOND, length) for log, length in lengths.items())
-    return classes, size, float(rate)
-
-
 def check_row(row: Mapping[str, Any], batches: list[Batch], takes: Callable[[bytes, int], bool]) -> None:
-    classes, _, rate = added(batches, takes)
+    classes, _, rate = added(batches, lambda _, route, status: takes(route, status))
     assert row["requests"] == classes
     assert row["rate"] == pytest.approx(rate, rel=1e-12)
     assert sum(row["rates"]) == pytest.approx(rate, rel=1e-12)
@@ -144,7 +127,8 @@ def check_truth(view: str, week: Week) -> None:
         check_row(row, within(week, log, row), of_route)
     span = {"from": series["rows"][0]["from"], "until": series["rows"][-1]["until"]}
     batches = within(week, log, span)
-    assert sum(sum(row["requests"]) for row in series["rows"]) == sum(added(batches, of_route)[0])
+    of_all = sum(sum(row["requests"]) for row in series["rows"])
+    assert of_all == sum(added(batches, lambda _, *line: of_route(*line))[0])
     routes = browser.get("/routes.json", query).told
     assert {row["name"] for row in routes["routes"]} == set(map(show, ROUTES))
     for row in routes["routes"]:
@@ -269,12 +253,7 @@ def test_only_listed_files_are_served() -> None:
     for path in ("/", "/page.js", "/page.css", "/icon.svg"):
         assert browser.get(path).status == 200
     for path in (
-        "/dygraph.js",
-        "/page.html",
-        "/../page.py",
-        "/assets/page.js",
-        "//",
-        "/page.js/",
+        *("/dygraph.js", "/page.html", "/../page.py", "/assets/page.js", "//", "/page.js/"),
         "/%2e%2e/page.py",
     ):
         assert browser.get(path).status == 404
