@@ -51,7 +51,7 @@ examples:
 
 Follows the logs itself, in memory, from now on; the service need not run, and is not disturbed. The minutes
 before come from the ledger, if it can be read. Numbers are of the last 10 seconds. In the terminal ? shows
-the keys, and q ends. Exits 0, or 1 if the configuration or a file is wrong, 2 if the command line is wrong.
+the keys, and q ends. Exits 0, or 1 if the configuration is wrong, 2 if the command line is wrong.
 """
 
 # Between two looks, nanoseconds. Numbers are of 10 s in any case: a screen shows sooner what changes.

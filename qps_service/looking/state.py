@@ -78,8 +78,8 @@ def _verdict(standing: Standing, now: int, place: tzinfo | None, pid: int, unit:
     age = spell_length(max(0, now - _committed(standing)))
     if is_counting(standing, now, pid, unit):
         since = f"since {spell(standing.started, place)}, " if standing.started else ""
-        holder = f", PID {pid}" if pid else ""
-        return f"counting: {since}last commit {age} ago{holder}"
+        holder = f"PID {pid}" if pid else "by no process that is seen"
+        return f"counting: {since}last commit {age} ago, {holder}"
     if _is_stopped(standing) and standing.stopped:
         return f"NOT COUNTING: stopped at {spell(standing.stopped, place)}, last commit {age} ago"
     holder = f"PID {pid} holds the ledger" if pid else "no process is seen that holds the ledger"

@@ -141,7 +141,10 @@ def check_one_screen(place: Path, capsys: Captured) -> None:
 STARTS = (Event(NOON - 200 * SECOND, STARTED, "started"),)
 STOPS = (*STARTS, Event(NOON - 4 * SECOND, STOPPED, "stopped"))
 FIRST_LINES: dict[str, tuple[tuple[tuple[int, int], ...], tuple[Event, ...], int, str]] = {
-    "counting": (((15, 40), (5, 5)), STARTS, 0, "counting: since 2026-11-28 11:56:40, last commit 5s ago"),
+    "counting": (
+        *(((15, 40), (5, 5)), STARTS, 0),
+        "counting: since 2026-11-28 11:56:40, last commit 5s ago, by no process that is seen\n",
+    ),
     "hangs": (((915, 40), (905, 5)), STARTS, 1, "NOT COUNTING: last commit 15m 5s ago; no process is seen"),
     "stopped": (((15, 40), (5, 5)), STOPS, 1, "NOT COUNTING: stopped at 2026-11-28 11:59:56, last commit 5s"),
 }
