@@ -104,10 +104,10 @@ class PrometheusOutput(Answers):
         ]
 
     def answer(self, asked: Sequence[Client], overview: Overview, now: int, began: int) -> None:
-        """Answer those: one text after the other, each for all who want it. What takes long is left to the
-        next time."""
+        """Answer those: one format after the other, for all who want it, packed or not. What takes long is
+        left to the next time."""
         was_made_anyway, until = now < self._next_look_at, self._clock() + APART
-        wishes: dict[tuple[bool, bool] | None, list[Client]] = {None: []}
+        wishes: dict[bool | None, list[Client]] = {None: []}
         for client in asked:
             wishes.setdefault(_wish(client), []).append(client)
         try:
@@ -126,10 +126,10 @@ class PrometheusOutput(Answers):
                 self._next_look_at = max(self._next_at, ended + REST * (ended - now))
 
     def _answer(self, asked: Sequence[Client], overview: Overview) -> None:
-        """Answer those, who all want the same."""
+        """Answer those, who all want the same, but for packing."""
         bodies = _Bodies(overview, self._max_answer, self._histograms)
         try:
-            for client in asked:
+            for client in sorted(asked, key=_packs):
                 if client.exchange is not None:
                     body = bodies.answer(client.exchange)
                     self._listener.send(client, client.exchange.written, body, self._clock())
@@ -151,6 +151,7 @@ class _Bodies:
         self._most = most
         self._health = cache(lambda: health(overview))
         self._metrics = cache(self._make)
+        self._plain: dict[bool, list[bytes] | TooLarge] = {}  # the texts that were made and not packed
 
     def answer(self, exchange: Exchange) -> Sequence[bytes]:
         """Write the head of the answer; its body."""
@@ -170,12 +171,21 @@ class _Bodies:
         return body if exchange.command == "GET" else ()
 
     def _make(self, openmetrics: bool, packs: bool) -> list[bytes] | TooLarge:
-        made = pieces(self._overview, openmetrics=openmetrics, histograms=self._histograms)
-        text = within(self._most, made)
-        try:
-            return list(_packed(text) if packs else text)
-        except TooLarge as error:
-            return error
+        """Packed from the text that others got, if there is one: to make that takes far longer."""
+        made = self._plain.get(openmetrics)
+        if made is None:
+            text = within(
+                self._most, pieces(self._overview, openmetrics=openmetrics, histograms=self._histograms)
+            )
+            try:
+                made = list(_packed(text) if packs else text)
+            except TooLarge as error:
+                made = error
+            if not packs:
+                self._plain[openmetrics] = made
+        elif packs and not isinstance(made, TooLarge):
+            made = list(_packed(made))
+        return made
 
 
 def _packed(text: Iterable[bytes]) -> Iterator[bytes]:
@@ -201,7 +211,11 @@ def wish_of(exchange: Exchange) -> tuple[bool, bool]:
     return exchange.accepts("Accept", OPENMETRICS), exchange.accepts("Accept-Encoding", "gzip")
 
 
-def _wish(client: Client) -> tuple[bool, bool] | None:
-    """Likewise; None for who wants none."""
+def _wish(client: Client) -> bool | None:
+    """Whether OpenMetrics are wanted; None for who wants no metrics."""
     wants = client.exchange is not None and client.exchange.path == METRICS
-    return wish_of(client.exchange) if wants and client.exchange else None
+    return wish_of(client.exchange)[0] if wants and client.exchange else None
+
+
+def _packs(client: Client) -> bool:
+    return client.exchange is not None and wish_of(client.exchange)[1]

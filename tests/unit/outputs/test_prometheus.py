@@ -20,7 +20,7 @@ from qps_service.text.units import format_size
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview
 from tests.limits import Doubled
-from tests.promised import Promise, promises
+from tests.promised import Promise, answers, promises
 from tests.unit.handed_over import OVERVIEW, STANDING, overview, standing
 from tests.unit.scraping import PROBE, SCRAPE, SECOND, Endpoint, Make, parse, render
 
@@ -292,12 +292,12 @@ def making_each(endpoint: Endpoint, seconds: float) -> Callable[..., Iterator[by
 
 
 def texts_are_made_for_a_while(kind: Make, make: Callable[..., Endpoint], monkeypatch: Patch) -> None:
-    """Clients who want it in several forms have it one form after the other, all at once if that is quick; a
-    probe is answered with any."""
-    for seconds, lefts in ((0.12, [0]), (0.2, [2, 0]), (0.25, [4, 2, 0])):
+    """Clients who want it in both formats have it one after the other, both at once if that is quick; each is
+    made once, and packed from that; a probe is answered with any."""
+    for seconds, lefts in ((0.24, [0]), (0.25, [1, 0])):
         endpoint = make(kind)
         monkeypatch.setattr(output, "pieces", making_each(endpoint, seconds))
-        clients = [endpoint.ask(form) for form in (*FORMS, *FORMS, PROBE)]
+        clients = [endpoint.ask(form) for form in (*FORMS[1::-1], *FORMS, PROBE)]
         for left in lefts:
             assert endpoint.look(counted(1), seconds=60)
             assert len(endpoint.asked) == left
@@ -314,7 +314,7 @@ def who_is_gone_comes_last(kind: Make, make: Callable[..., Endpoint], monkeypatc
     """A text for those who hung up is not made while somebody waits for another."""
     endpoint = make(kind)
     monkeypatch.setattr(output, "pieces", making_each(endpoint, 1))
-    gone = endpoint.ask(FORMS[1])
+    gone = endpoint.ask(FORMS[2])
     gone.close()
     endpoint.take_in(lambda: not endpoint.output.is_ready())
     client = endpoint.ask()
@@ -400,7 +400,11 @@ test_promise, test_twin = promises(
     Promise(
         texts_are_made_for_a_while,
         PrometheusOutput,
-        [MakesOne, Doubled("outputs.prometheus.output:APART")],
+        {
+            "makes one": MakesOne,
+            "packs apart": answers(output, "_packs", False),
+            "twice as long": Doubled("outputs.prometheus.output:APART"),
+        },
     ),
     Promise(who_is_gone_comes_last, PrometheusOutput, [InTurn], caught=(BlockingIOError,)),
     Promise(a_large_answer_is_none, PrometheusOutput, [Doubles]),
