@@ -20,10 +20,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from benchmarks.figures import markdown
-from benchmarks.processes import FailedError, environment, fields, service
+from benchmarks.processes import FailedError, environment, fields, service, use
 from qps_service.text.units import SECOND
 
-HEAD = ("page", "first s", "again s")
+HEAD = ("page", "first CPU s", "again CPU s")
 QUESTIONS = (
     *("/", "/state.json", "/series.json?range=1h", "/series.json?range=7d"),
     *("/series.json?range=7d&route=/route/7", "/routes.json?range=1h", "/routes.json?range=6h"),
@@ -50,16 +50,21 @@ def page(state: str) -> Iterator[tuple[int, "subprocess.Popen[str]"]]:
         process.communicate()
 
 
-def ask(port: int, path: str) -> float:
-    """Seconds until the whole answer was there. Raises FailedError."""
-    began = time.monotonic()
+def ask(port: int, path: str) -> None:
+    """Until the whole answer is there. Raises FailedError."""
     with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
         connection.request("GET", path)
         answer = connection.getresponse()
         answer.read()
         if answer.status != 200:
             raise FailedError(f"web {path}: {answer.status}")
-    return time.monotonic() - began
+
+
+def _cost(pid: int, port: int, path: str) -> float:
+    """Seconds of processor time."""
+    before = use([pid])
+    ask(port, path)
+    return (use([pid]) - before).cpu
 
 
 def answers(state: str) -> str:
@@ -69,7 +74,7 @@ def answers(state: str) -> str:
         times = []
         for _ in range(RUNS):
             with page(state) as (port, process):
-                times.append((ask(port, question), ask(port, question)))
+                times.append([_cost(process.pid, port, question) for _ in range(2)])
                 peak = fields(Path(f"/proc/{process.pid}/status"))["VmHWM"]
                 largest = max(largest, int(peak.split()[0]))
         rows.append(

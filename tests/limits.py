@@ -366,6 +366,7 @@ UNSEEN = {
     "files.recognition:COPY_LIMIT": "likewise, of a copy",
     "formats.line:_BYTES_LIMIT": "what a number can be",
     "values.latency:SUM_LIMIT": "likewise: 292 years",
+    "values.latency:REQUESTS_LIMIT": "likewise: 10^18 requests",
     "scanning.pure:KEYS_LIMIT": "what is counted is handed on then",
     "scanning.pure:KEY_BYTES_LIMIT": "likewise",
     "scanning.pure:TIMES_LIMIT": "likewise",

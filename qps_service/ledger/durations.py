@@ -13,13 +13,13 @@ Some 60 bytes for 50 requests, 250 for 20,000.
 import os
 import sqlite3
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import compress
 from operator import add
 from typing import Any
 
 from qps_service.scanning.built import is_native, load
-from qps_service.values.latency import BOUNDS, LONGEST, SUM_LIMIT, Bins, Latency, no_sums
+from qps_service.values.latency import BOUNDS, LONGEST, SUM_LIMIT, Bins, Latency, add_bins, no_sums
 
 CHUNK = 20  # bits of one code point; the largest is 0x10FFFF
 _CHUNK_BITS = (1 << CHUNK) - 1
@@ -78,11 +78,15 @@ def decode(blob: bytes) -> Latency:
     return Latency(bins, total, longest)
 
 
+def summed(blobs: Iterable[bytes]) -> Latency:
+    """What was encoded of all of some, of which there are any, together. Raises DurationsDamaged."""
+    total, longest = _added(blobs, sums := no_sums())
+    return Latency(Bins.of(sums), total, longest)
+
+
 def undecoded(blobs: Sequence[bytes]) -> Latency:
-    """Likewise of all together; that the bins are decoded waits until somebody looks, and who only adds them
-    up does not. Raises DurationsDamaged."""
-    totals, longest = zip(*(_added(blob, None) for blob in blobs), strict=True)
-    return Latency(_Undecoded(blobs), min(sum(totals), SUM_LIMIT), max(longest))
+    """Likewise; that the bins are decoded waits until somebody looks, and who only adds them up does not."""
+    return Latency(_Undecoded(blobs), *_added(blobs, None))
 
 
 class _Undecoded(Bins):
@@ -97,32 +101,31 @@ class _Undecoded(Bins):
         """What Bins has, which is not there before somebody looks."""
         self.add_to(sums := no_sums())
         super().__init__(Bins.of(sums))
-        return getattr(self, name)
+        return super().__getattribute__(name)
 
     def __bool__(self) -> bool:
         return True
 
     def add_to(self, sums: "array[int]") -> None:
         """All at once."""
-        for blob in self._blobs:
-            _added(blob, sums)
+        _added(self._blobs, sums)
 
 
-def _added(blob: bytes, sums: "array[int] | None") -> tuple[int, int]:
+def _added(blobs: Iterable[bytes], sums: "array[int] | None") -> tuple[int, int]:
     """Add the requests to those of all bins, where there are any to add to; the sum and the longest. Raises
     DurationsDamaged."""
     try:
-        return _add(blob, sums)
-    except (OverflowError, TypeError, ValueError) as error:  # TypeError: SQLite has something else there
-        raise DurationsDamaged(f"durations are damaged: {error}") from error
+        totals, longest = zip(*(_add(blob, sums) for blob in blobs), strict=True)
+    except (TypeError, ValueError) as error:  # TypeError: SQLite has something else there
+        raise DurationsDamaged("durations are damaged") from error
+    return min(sum(totals), SUM_LIMIT), max(longest)
 
 
 def add_purely(blob: bytes, sums: "array[int] | None") -> tuple[int, int]:
-    """What the function in C does (scanning/c/kept_durations.h). Raises DurationsDamaged, OverflowError."""
+    """What the function in C does (scanning/c/kept_durations.h). Raises DurationsDamaged."""
     bins, total, longest = decode(blob)
     if sums is not None:
-        for index, requests in bins.items():
-            sums[index] += requests
+        add_bins(bins, sums)
     return total, longest
 
 
@@ -137,26 +140,18 @@ def add_durations(one: bytes | None, other: bytes | None) -> bytes | None:
 
 
 class Sum:
-    """Durations of many periods together; for SQLite the aggregate `sum_durations`."""
+    """Durations of many periods together, as SQLite's aggregate `sum_durations`."""
 
     def __init__(self) -> None:
-        self._sums = no_sums()
-        self._total = self._longest = 0
+        self._blobs: list[bytes] = []
 
     def step(self, durations: bytes) -> None:
-        """Add what was encoded. Raises DurationsDamaged."""
-        total, longest = _added(durations, self._sums)
-        self._total += total
-        self._longest = max(self._longest, longest)
+        """Add what was encoded."""
+        self._blobs.append(durations)
 
     def finalize(self) -> bytes:
-        """All that was added, encoded."""
-        return encode(self.latency)
-
-    @property
-    def latency(self) -> Latency:
-        """All that was added."""
-        return Latency(Bins.of(self._sums), min(self._total, SUM_LIMIT), self._longest)
+        """All that was added, encoded. Raises DurationsDamaged."""
+        return encode(summed(self._blobs))
 
 
 def _bytes_of(number: int) -> bytes:

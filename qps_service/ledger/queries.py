@@ -16,7 +16,7 @@ from heapq import nlargest
 from typing import Any
 
 from qps_service.errors import UsageError
-from qps_service.ledger.durations import Sum, undecoded
+from qps_service.ledger.durations import summed, undecoded
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.retention import MINUTE, SPANS
 from qps_service.ledger.rows import OTHER_CLASS
@@ -240,10 +240,8 @@ def _latency_by_period(
             (json.dumps(periods),),
         )
         return ((period, undecoded((durations,))) for period, durations in rows)
-    found: defaultdict[int, list[bytes]] = defaultdict(list)
-    for period, _, durations in _latencies(reading, periods, question):
-        found[period].append(durations)
-    return ((period, undecoded(each)) for period, each in found.items())
+    latencies = _latencies(reading, periods, question, by_route=False)
+    return ((period, undecoded(each)) for period, each in latencies)
 
 
 def _latency_by_route(
@@ -251,16 +249,13 @@ def _latency_by_route(
 ) -> Iterable[tuple[str, Latency]]:
     if not question.has_latency:
         return ()
-    sums: defaultdict[str, Sum] = defaultdict(Sum)
-    for _, route, durations in _latencies(reading, periods, question):
-        sums[route].step(durations)
-    return ((route, each.latency) for route, each in sums.items())
+    return ((route, summed(each)) for route, each in _latencies(reading, periods, question, by_route=True))
 
 
 def _latencies(
-    reading: sqlite3.Connection, periods: list[int], question: Question
-) -> Iterator[tuple[int, str, bytes]]:
-    """Durations of these periods and of the routes and classes that count, each with its period and route."""
+    reading: sqlite3.Connection, periods: list[int], question: Question, *, by_route: bool
+) -> Iterator[tuple[Any, list[bytes]]]:
+    """Durations in these periods of the routes and classes that count, by period or by route."""
     keys = {
         number: shown
         for number, shown, *key in reading.execute("SELECT id, shown_route, route, class FROM latency_key")
@@ -275,8 +270,10 @@ def _latencies(
         f"SELECT period, latency.key, durations FROM {source}",  # noqa: S608 - all our own
         {"periods": json.dumps(periods), "keys": json.dumps([*keys])},
     )
+    found: defaultdict[Any, list[bytes]] = defaultdict(list)
     for period, key, durations in rows:
-        yield period, keys[key], durations
+        found[keys[key] if by_route else period].append(durations)
+    return ((name, found.pop(name)) for name in [*found])
 
 
 def _events(reading: sqlite3.Connection, ids: str, since: int, until: int) -> Iterable[Event]:

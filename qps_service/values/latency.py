@@ -22,6 +22,7 @@ BOUNDS: tuple[int, ...] = (
 BEYOND = BOUNDS[-1] + 1  # stands for what took longer than the last bound, where a bound is asked for
 LONGEST = 10**15  # what is longer, a fortnight nearly, is no duration of a request: it is not measured
 SUM_LIMIT = 2**63 - 1  # sums stop there, as those of bytes do
+REQUESTS_LIMIT = 2**60 - 1  # and those of a bin there: the ledger keeps no more, which nobody serves
 
 
 # What monitoring systems are told of durations: by what they are told apart, and, where nothing else is
@@ -54,8 +55,7 @@ class Bins(Mapping[int, int]):
 
     def add_to(self, sums: "array[int]") -> None:
         """Add to the requests of all bins."""
-        for index, requests in self.items():
-            sums[index] += requests
+        add_bins(self, sums)
 
     def __getitem__(self, index: int) -> int:
         place = bisect_left(self._indices, index)
@@ -145,6 +145,13 @@ NO_LATENCIES: Mapping[LatencyKey, Latency] = MappingProxyType({})
 def no_sums() -> "array[int]":
     """Requests of all bins by their index: none."""
     return array("Q", bytes(8 * (len(BOUNDS) + 1)))
+
+
+def add_bins(bins: Mapping[int, int], sums: "array[int]") -> None:
+    """Add to the requests of all bins, up to REQUESTS_LIMIT."""
+    for index, requests in bins.items():
+        added = sums[index] + requests
+        sums[index] = added if added < REQUESTS_LIMIT else REQUESTS_LIMIT
 
 
 def sum_of(latencies: Iterable[Latency]) -> Latency:

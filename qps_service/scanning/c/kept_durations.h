@@ -9,6 +9,7 @@
 #include "durations.h"
 
 enum { KEPT_BINS = LAST_BIN + 1, CHUNK_BITS = 20, CHUNKS_LIMIT = 3 };
+#define REQUESTS_LIMIT ((1ULL << CHUNK_BITS * CHUNKS_LIMIT) - 1)
 
 /* A number of so many bytes, the highest first; whether it is within the limit, which has 63 bits at most. */
 static inline int kept_number(const uint8_t *p, size_t len, uint64_t limit, uint64_t *value)
@@ -40,8 +41,8 @@ static inline int read_code(const uint8_t **at, const uint8_t *end, uint64_t *co
     return *code >= LEAST[more] && *code <= 0x10ffff;
 }
 
-/* Add the requests to those of KEPT_BINS, where there are any to add to; tell the sum and the longest. 0, and
-   nothing is added, where this is not what was kept, or a bin has too many. */
+/* Add the requests to those of KEPT_BINS, where there are any to add to, up to as many as can be kept; tell
+   the sum and the longest. 0, and nothing is added, where this is not what was kept. */
 static int add_kept(const uint8_t *p, size_t len, uint64_t *sums, uint64_t *total, uint64_t *longest)
 {
     const uint8_t *end = p + len;
@@ -78,9 +79,11 @@ static int add_kept(const uint8_t *p, size_t len, uint64_t *sums, uint64_t *tota
     if (place || !shift)
         return 0;
     for (size_t i = 0; i < used; i++)
-        if (!requests[i] || (sums && sums[bins[i]] > UINT64_MAX - requests[i]))
+        if (!requests[i])
             return 0;
-    for (size_t i = 0; i < used && sums; i++)
-        sums[bins[i]] += requests[i];
+    for (size_t i = 0; i < used && sums; i++) {
+        uint64_t sum = sums[bins[i]] + requests[i];
+        sums[bins[i]] = sum < REQUESTS_LIMIT ? sum : REQUESTS_LIMIT;
+    }
     return 1;
 }

@@ -296,9 +296,10 @@ static PyObject *add_durations(PyObject *module, PyObject *args)
     uint64_t total, longest;
     if (!PyArg_ParseTuple(args, "SO", &bytes, &sums_object) ||
         PyBytes_AsStringAndSize(bytes, &kept, &len) < 0 ||
-        (sums_object != Py_None && PyObject_GetBuffer(sums_object, &sums, PyBUF_WRITABLE) < 0))
+        (sums_object != Py_None && PyObject_GetBuffer(sums_object, &sums, PyBUF_WRITABLE | PyBUF_FORMAT) < 0))
         return NULL;
-    if (sums.buf && (sums.len != KEPT_BINS * sizeof(uint64_t) || (uintptr_t)sums.buf % sizeof(uint64_t)))
+    if (sums.obj && (sums.len != KEPT_BINS * sizeof(uint64_t) || strcmp(sums.format, "Q") != 0 ||
+                     (uintptr_t)sums.buf % sizeof(uint64_t)))
         PyErr_SetString(PyExc_ValueError, "expected an array of a number for each bin");
     else if (add_kept((const uint8_t *)kept, (size_t)len, sums.buf, &total, &longest))
         told = Py_BuildValue("(KK)", total, longest);

@@ -1,6 +1,7 @@
 """Durations through the ledger: commits, stops, kills, merging in any order; the sorted list is the truth."""
 
 import sqlite3
+import tracemalloc
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
@@ -14,10 +15,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tests.durations
-from qps_service.ledger import database, durations, outbox, rows
+from qps_service.ledger import database, durations, outbox, queries, rows
 from qps_service.ledger import ledger as ledgers
 from qps_service.ledger.database import LedgerDamaged
-from qps_service.ledger.durations import DurationsDamaged, Sum, add_durations, decode, encode, undecoded
+from qps_service.ledger.durations import DurationsDamaged, add_durations, decode, encode, summed, undecoded
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.outbox import merge
 from qps_service.ledger.queries import past
@@ -76,7 +77,7 @@ def outcome(add: Add, blob: Any, before: int) -> tuple[object, list[int]]:
     sums = array("Q", [before] * (len(BOUNDS) + 1))
     try:
         return add(blob, sums), sums.tolist()
-    except (DurationsDamaged, OverflowError, TypeError, ValueError):
+    except (DurationsDamaged, TypeError, ValueError):
         return "damaged", []
 
 
@@ -88,7 +89,7 @@ EVERYTHING = values.Latency(dict.fromkeys(range(len(BOUNDS) + 1), (1 << 45) + 1)
 def check_added(add: Add, bins: dict[int, int], total: int, longest: int) -> None:
     """The native function and the pure one: the same, or both say that something is wrong."""
     blob = encode(values.Latency(bins, total, longest))
-    for before in (0, 1, (1 << 64) - (1 << 40)):
+    for before in (0, 1, values.REQUESTS_LIMIT - (1 << 40)):
         assert outcome(add, blob, before) == outcome(durations.add_purely, blob, before)
     assert add(blob, None) == (total, longest)
 
@@ -113,6 +114,15 @@ def check_undecoded() -> None:
         assert sum_of([late, late]) == whole.plus(whole)
         assert late == whole
         assert (len(late.bins), late.quantiles(500, 990)) == (len(whole.bins), whole.quantiles(500, 990))
+        assert not hasattr(late.bins, "nothing")
+
+
+def check_as_many_as_can_be_kept() -> None:
+    """More are as many, however they come together: what was read of each text fails no sum later."""
+    most = encode(values.Latency({7: values.REQUESTS_LIMIT}, 1, 1))
+    late = undecoded([most] * 20)
+    for some in ([late] * 20, [decode(most)] * 20, [late._replace(bins=values.Bins(late.bins))] * 20):
+        assert decode(encode(sum_of(some))).bins == {7: values.REQUESTS_LIMIT}
 
 
 # --- through commits
@@ -185,10 +195,8 @@ def check_asked(ledger: Ledger, since: int, until: int, parts: int) -> None:
             of_route = [duration for each in classes for duration in dealt(name, parts, each)]
             if of_route:
                 check_latency(found[route.decode()].latency, of_route)
-    sums = Sum()
-    for period in past(ledger, question._replace(by=None)).periods:
-        sums.step(encode(period.tally.latency))
-    check_latency(sums.latency, everything)
+    periods = past(ledger, question._replace(by=None)).periods
+    check_latency(sum_of(period.tally.latency for period in periods), everything)
 
 
 def check_window_goes_on(path: Path) -> None:
@@ -244,6 +252,20 @@ def check_waiting() -> None:
     for way in ways:
         check_latency(way, [duration for part in parts for duration in part])
     assert add_durations(encode(told(parts[0])), None) == encode(told(parts[0]))
+
+
+def check_memory(path: Path) -> None:
+    """Of many routes each takes what its own durations take, and not a number for each bin that there is."""
+    latencies = {LatencyKey(b"/%d" % number, 2): told([number]) for number in range(500)}
+    ledger = opened(path)
+    ledger.commit([entry([1])._replace(latencies=latencies)], sequence=1)
+    tracemalloc.start()
+    answer = past(ledger, Question(EPOCH, EPOCH + HOUR, HOUR, by="route"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(answer.names["access"]) == len(latencies)
+    assert peak < len(latencies) * 3000
+    ledger.close()
 
 
 # --- damage
@@ -305,7 +327,17 @@ ADD_ONE = _scan.add_durations
 
 
 def only_the_first(self: Any, sums: "array[int]") -> None:
-    durations._added(self._blobs[0], sums)
+    durations._added(self._blobs[:1], sums)
+
+
+def kept_with_its_sums(blobs: list[bytes]) -> values.Latency:
+    found = Latencies(*summed(blobs))
+    found.sums = values.no_sums()
+    return found
+
+
+class Latencies(values.Latency):
+    sums: "array[int]"
 
 
 def takes_the_last(one: bytes | None, other: bytes | None) -> bytes | None:
@@ -319,13 +351,8 @@ def forgets_the_longest(one: values.Latency, other: values.Latency) -> values.La
 PLUS = values.Latency.plus
 
 
-def adds_all_but_the_longest(self: durations.Sum, blob: bytes) -> None:
-    before = self._longest
-    STEP(self, blob)
-    self._longest = before or self._longest
-
-
-STEP = durations.Sum.step
+def longest_of_the_first(blobs: list[bytes]) -> values.Latency:
+    return summed(blobs)._replace(longest=decode(blobs[0]).longest)
 
 
 def rounds_the_rank_down(latency: values.Latency, *per_mille: int) -> list[int | None]:
@@ -376,13 +403,18 @@ test_promise, test_twin = promises(
         *(check_undecoded, None),
         {"the first alone": Patches((durations._Undecoded, "add_to", only_the_first))},
     ),
+    Promise(*(check_memory, None, {"sums": Patches((queries, "summed", kept_with_its_sums))})),
+    Promise(
+        *(check_as_many_as_can_be_kept, None, {"no limit": Patches((values, "REQUESTS_LIMIT", 1 << 70))}),
+        caught=(DurationsDamaged, OverflowError),
+    ),
     Promise(
         *(check_through_commits, None),
         {
             **BINS_TWINS,
             "the last alone": Patches((database, "add_durations", takes_the_last)),
             "no window": Patches((ledgers, "add_latencies", no_window)),
-            "longest of the first": Patches((durations.Sum, "step", adds_all_but_the_longest)),
+            "longest of the first": Patches((queries, "summed", longest_of_the_first)),
         },
         caught=(KeyError,),
     ),

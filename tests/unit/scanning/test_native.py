@@ -8,6 +8,7 @@ import ctypes
 import gc
 import sys
 import weakref
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from types import ModuleType
@@ -154,7 +155,8 @@ def test_kept_durations_of_any_kind(small_module: ModuleType) -> None:
             told += bool(small_module.add_durations(kept, sums))
     assert told > 100
     sound = encode(Latency({812: 1}, 1, 1))
-    for wrong in (sums[1:], memoryview(bytearray(8 * len(sums) + 1))[1:], bytes(8 * len(sums)), 7):
+    skewed = memoryview(bytearray(8 * len(sums) + 8))[1:-7].cast("Q")
+    for wrong in (sums[1:], skewed, bytes(8 * len(sums)), bytearray(8 * len(sums)), array("d", sums), 7):
         with pytest.raises((BufferError, TypeError, ValueError)):
             small_module.add_durations(sound, wrong)
 
