@@ -218,6 +218,14 @@ class ReadsCopiesAnew(Spoilt):
         self._known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
 
 
+# Takes a file beside the log for a new one unless it goes on where one that was read ends.
+ReadsRotatedCopiesAnew = spoilt(
+    "ReadsRotatedCopiesAnew",
+    "_discovery._classifier._after_known_part",
+    lambda fresh, surroundings: fresh,
+)
+
+
 class BelievesThatTheLogStayed(Follower):
     """Takes a log that systemd kept for the one that the last commit knew."""
 
