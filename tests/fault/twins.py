@@ -60,6 +60,8 @@ def spoilt(name: str, part: str, value: Any) -> type[Follower]:
 
 # Remembers nothing of what it let go.
 Forgets = spoilt("Forgets", "_known_files.retire", lambda position: None)
+# Leaves what it lets go in systemd's store, and so on the disk, until that is full.
+LeavesInStore = spoilt("LeavesInStore", "_held._keeper.drop", lambda position: None)
 # Never looks at the files beside the log.
 LooksAtTheLogOnly = spoilt("LooksAtTheLogOnly", "_discovery.find", lambda *_: ([], False))
 # Begins at the last byte instead of the last line.
