@@ -360,6 +360,7 @@ class Rig:
         assert not missing, f"lost {len(missing)}: {sorted(missing)[:3]}"
         assert not surplus, f"read too often or wrongly {len(surplus)}: {sorted(surplus)[:3]}"
         assert losses is None or self.losses() == losses
+        assert not self.store or len(self.store._kept) <= self.files_open, "what was let go is still stored"
 
     def said(self, kind: str) -> list[str]:
         """The texts of the notices of this kind."""

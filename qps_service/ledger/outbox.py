@@ -71,10 +71,6 @@ class Outbox:
         self._written, self._waiting = number, later
         return True
 
-    def rewind(self) -> None:
-        """The ledger is a new one, and has nothing."""
-        self._written = 0
-
     @property
     def _rows(self) -> int:
         entries = [each.entry for each in self._waiting]

@@ -206,7 +206,7 @@ class LedgerWriter:
         except (LedgerDamaged, LedgerTooNew, LedgerVanished) as error:
             self._set_aside(ledger, error, "with all totals, without the history")
             self._open_to_write(ledger)
-            self._begin_anew()
+            self._is_empty = True
             self._commit(ledger, whole)
 
     def _commit(self, ledger: Ledger, whole: Whole) -> None:
@@ -231,11 +231,9 @@ class LedgerWriter:
         if not self._pending.written(ledger.number):
             if ledger.number:
                 raise LedgerVanished(f"expected commit {self._pending.number}, got {ledger.number}")
-            self._begin_anew()
-
-    def _begin_anew(self) -> None:
-        self._is_empty = True
-        self._pending.rewind()
+            self._is_empty = True
+        elif ledger.number:  # one that was begun anew has all, though that seemed to have failed
+            self._is_empty = False
 
     def _set_aside(self, ledger: Ledger, error: LedgerError, remark: str) -> None:
         """Give the files at the ledger's path another name. Raises LedgerUnavailable if that can't be."""

@@ -132,6 +132,21 @@ def mirrored_and_rotated(make: Make, *, reader: Callable[..., None]) -> None:
     rig.check(losses=[])
 
 
+def put_and_rotated(make: Make, *, reader: Callable[..., None]) -> None:
+    """A copy with the first lines takes the log's place, is written on and rotated, before anybody looks."""
+    rig, writer = followed(make)
+    writer.lines(100)
+    rig.look()
+
+    def put() -> None:
+        by_rename(rig, b"".join(rig.path.read_bytes().splitlines(keepends=True)[:60]))
+        rig.writer().lines(30)
+        rig.renew(10)
+
+    reader(rig, put)
+    check_copy(rig, is_exact=reader is not killed)
+
+
 def put_back_and_mirrored(make: Make, *, count: int) -> None:
     """A backup written over the log goes on; then a mirror, which has it all, takes the log's place."""
     rig, writer = followed(make)

@@ -42,7 +42,10 @@ def row(check: Any, *broken: Any, **given: Any) -> Promise:
     return MadePromise(check, *broken, by="make", caught=(OSError, ValueError), **given)
 
 
-test_every_line_once, test_twin = promises(*(row(check, twin) for check, twin in TWINS.items()))
+test_every_line_once, test_twin = promises(
+    *(row(check, twin) for check, twin in TWINS.items()),
+    row(restarts.kept_by_systemd, twins.LeavesInStore, label="store"),
+)
 
 test_devices_are_renumbered, test_twin_of_devices = promises(
     *(

@@ -53,6 +53,7 @@ test_what_is_put_in_the_logs_place, test_twin_of_it = promises(
     *(row(copies.put_back, twins.ReadsAnewInPlace, put=put, reader=copies.running) for put in IN_PLACE),
     *(row(copies.put_back, twins.StartsAnew, put=put, reader=copies.stopped) for put in IN_PLACE),
     *(row(copies.mirrored_and_rotated, twins.ReadsCopiesAnew, reader=reader) for reader in READERS),
+    *(row(copies.put_and_rotated, twins.ReadsRotatedCopiesAnew, reader=reader) for reader in READERS[1:]),
     *(
         row(copies.edited, twins.ReadsCopiesAnew, edit=edit, put=copies.by_rename, reader=reader)
         for edit in EDITS

@@ -60,6 +60,8 @@ def spoilt(name: str, part: str, value: Any) -> type[Follower]:
 
 # Remembers nothing of what it let go.
 Forgets = spoilt("Forgets", "_known_files.retire", lambda position: None)
+# Leaves what it lets go in systemd's store, and so on the disk, until that is full.
+LeavesInStore = spoilt("LeavesInStore", "_held._keeper.drop", lambda position: None)
 # Never looks at the files beside the log.
 LooksAtTheLogOnly = spoilt("LooksAtTheLogOnly", "_discovery.find", lambda *_: ([], False))
 # Begins at the last byte instead of the last line.
@@ -216,6 +218,14 @@ class ReadsCopiesAnew(Spoilt):
     def spoil(self) -> None:
         self._start._after_known_part = lambda _, fresh, *__: fresh  # type: ignore[method-assign]
         self._known_files.resembles = lambda *_, **__: (Resemblance.NONE, None)  # type: ignore[method-assign]
+
+
+# Takes a file beside the log for a new one unless it goes on where one that was read ends.
+ReadsRotatedCopiesAnew = spoilt(
+    "ReadsRotatedCopiesAnew",
+    "_discovery._classifier._after_known_part",
+    lambda fresh, surroundings: fresh,
+)
 
 
 class BelievesThatTheLogStayed(Follower):

@@ -128,6 +128,16 @@ def check_encoding(main: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> 
             assert "/\\u65e5\\ud83d\\ude00\\\\u65e5" in told
 
 
+def test_the_status_is_told_though_nobody_reads_the_answer() -> None:
+    """As with `| head -0`: the real program, to its end."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "qps_service", "summarize", "--format", "default", "/dev/null"]
+    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 AS_THEY_ARE = {"as they are": lambda: main(sys.argv[1:])}
 
 

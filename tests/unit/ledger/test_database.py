@@ -4,7 +4,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -422,6 +422,14 @@ def check_reader_and_writer(ledger: Ledger, path: Path) -> None:
     ledger.commit([entry([1], sequence=3)], sequence=3)
 
 
+def check_who_writes_is_alone(ledger: Ledger, path: Path) -> None:
+    """From the start on, before anything is written: what was read then is what stands there."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
+        with ledger.database.transaction(), pytest.raises(sqlite3.OperationalError, match="is locked"):
+            other.execute("BEGIN IMMEDIATE")
+        other.execute("BEGIN IMMEDIATE")
+
+
 def check_readers_apart(path: Path) -> None:
     """Another reader in the same process comes and goes, and the writer ends: a snapshot stays as it was."""
     first, second = (Ledger(str(path), boot=BOOT) for _ in range(2))
@@ -499,6 +507,11 @@ test_promise, test_twin = promises(
     Promise(check_a_lock_is_waited_for_a_moment, None, [Doubled("ledger.database:BUSY")]),
     Promise(
         check_reader_and_writer, None, {"rollback journal": ROLLBACK_JOURNAL}, caught=(LedgerUnavailable,)
+    ),
+    Promise(
+        check_who_writes_is_alone,
+        None,
+        {"as a reader": Patches((Database, "transaction", Database.snapshot))},
     ),
     Promise(
         check_readers_apart,

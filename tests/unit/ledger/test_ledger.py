@@ -189,7 +189,8 @@ def check_views(make: MakeLedger, path: Path) -> None:
     """Reported windows only; the length of a window is exact whatever the clock was set to."""
     ledger = opened(path, make)
     hostile = Key(b"GET", b"/\xff\x1b", 99)
-    first = entry([1, 1], rejected=2)._replace(counts={key(1): Counts(2, 14), hostile: Counts(1, 2)})
+    first = entry([1, 1])._replace(counts={key(1): Counts(2, 14), hostile: Counts(1, 2)})
+    first = first._replace(rejects={"fields": 2, "not_http": 1})  # for which an earlier version rejected
     ledger.commit([first, entry([1], log="other")], sequence=1)
     ledger.commit([entry([1], sequence=2, started=10 * SECOND, ended=12 * SECOND)], sequence=None)
     start, end = EPOCH / 1e9, EPOCH / 1e9 + 10
@@ -203,7 +204,7 @@ def check_views(make: MakeLedger, path: Path) -> None:
         (1, "access", start, end, "GET", r"/\xff\x1b", 99, 1, 2),
         (1, "other", start, end, "GET", "/1", 200, 1, 7),
     ]
-    assert rows(ledger.database, "rejects") == [("access", "fields", 2)]
+    assert rows(ledger.database, "rejects") == [("access", "fields", 2), ("access", "not_http", 1)]
     # Two seconds by CLOCK_BOOTTIME, though the clock was set back by a year.
     late = entry([1], sequence=2, started=10 * SECOND, ended=14 * SECOND)
     ledger.commit([late._replace(at=late.at - 365 * 86400 * SECOND)], sequence=2)

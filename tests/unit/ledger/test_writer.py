@@ -36,7 +36,7 @@ from tests.ledgers import (
     rows,
 )
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, nothing, promises
+from tests.promised import Patches, Promise, nothing, promises, sets, twin
 
 STAMP = "20260921T141320Z"  # of EPOCH
 
@@ -456,6 +456,31 @@ def test_a_new_ledger_gets_everything_later(
     check_exact(path, 5)
 
 
+def check_a_new_ledger_is_begun_once(make: MakeWriter, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has all, though the disk said no; and at the next try the connection is no more."""
+    keeper = Keeper(path, make=make)
+    keeper.window(2)
+    path.unlink()
+    begin = Ledger.begin
+
+    def land(ledger: Ledger, *arguments: Any, **keywords: Any) -> None:
+        begin(ledger, *arguments, **keywords)
+        ledger.number = 0
+        monkeypatch.setattr(Ledger, "begin", refuse)
+        raise UNAVAILABLE
+
+    def refuse(*_: object, **__: object) -> None:
+        monkeypatch.setattr(Ledger, "begin", begin)
+        raise UNAVAILABLE
+
+    monkeypatch.setattr(Ledger, "begin", land)
+    assert not keeper.window(1)
+    assert keeper.window(1, seconds=REOPEN // SECOND)
+    assert keeper.kinds() == [kinds.LEDGER_VANISHED, kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
+    keeper.close()
+    check_exact(path, 4)
+
+
 def test_the_balance_of_a_new_ledger(keeper: Keeper, path: Path) -> None:
     """Lines of generations that were forgotten before are still accounted for."""
     keeper.window(2)
@@ -481,6 +506,11 @@ test_promise, test_twin = promises(
     ),
     Promise(check_tries_are_apart, None, [Doubled("ledger.writer:REOPEN")]),
     Promise(check_landed, LedgerWriter, [broken.ForgetsTheNumber]),
+    Promise(
+        check_a_new_ledger_is_begun_once,
+        LedgerWriter,
+        [twin(LedgerWriter, "begins again", "_reopen", then=sets(_is_empty=True))],
+    ),
     Promise(check_books_balance, LedgerWriter, [broken.ForgetsWhatItRestored]),
     *(Promise(check_lost, LedgerWriter, [broken.Doubles, broken.Overwrites], lose=lose) for lose in LOSSES),
     Promise(check_two_services, LedgerWriter, [broken.TakesAnyDirectory], connected=True),

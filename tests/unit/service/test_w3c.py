@@ -33,12 +33,6 @@ ROWS = {A: b"2026-11-24 10:00:00 GET /%d 200 7\r\n", B: b"200 /%d GET 3\r\n"}
 # Rows of the one below the other's fields count as something else, or not at all.
 
 
-@pytest.fixture
-def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """On a disk: the twin that goes on in a truncated file is caught there alone, not on a tmpfs."""
-    return tmp_path_factory.mktemp("w3c")
-
-
 class Log:
     """A log, whoever follows it, and the ledger."""
 
