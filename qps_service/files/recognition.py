@@ -101,6 +101,14 @@ def tail_of(read: Read, end: int, *, before: bytes = b"", since: int = 0, limit:
     return (before + _noted(lines))[-most * _ENTRY.size :]
 
 
+def has_row_of(tail: bytes, other: bytes) -> bool:
+    """Whether the ends of two texts, as `tail_of` notes them, have DIFFERENT_LINES different lines in common,
+    one after the other. That proves nothing where clients ask in turns, but is hardly chance."""
+    size = DIFFERENT_LINES * _ENTRY.size
+    rows = (tail[at : at + size] for at in range(0, len(tail) - size + 1, size))
+    return any(row in other and len(set(_entries(row))) == DIFFERENT_LINES for row in rows)
+
+
 def _noted(lines: Sequence[bytes]) -> bytes:
     """`digest_of` and length of each, by the interpreter's own loops: a busy log has its last lines noted at
     each look."""

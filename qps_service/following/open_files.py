@@ -15,7 +15,15 @@ from typing import NamedTuple, Protocol
 from qps_service.files.compressed import CompressedError
 from qps_service.files.fingerprint import Read, begins_alike
 from qps_service.files.kernel import Files
-from qps_service.files.recognition import KnownPart, best_part, has_differences, part_of
+from qps_service.files.recognition import (
+    KnownPart,
+    best_part,
+    has_differences,
+    has_row_of,
+    line_start,
+    part_of,
+    tail_of,
+)
 from qps_service.files.sources import count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.classification import Found
@@ -292,7 +300,14 @@ class OpenFiles:
             # Nothing is missing: it was cut at its beginning, say, and goes on.
             self._cut = [each for each in self._cut if each.number != former.number]
             self._known_files.retire(former)
-        if known is None and has_differences(read) and self._is_alike(read, [former, *others]):
+        if (
+            known is None
+            and has_differences(read)
+            and (
+                self._is_alike(read, [former, *others])
+                or has_row_of(tail_of(read, line_start(read, size)), former.tail)
+            )
+        ):
             self._announcer.possible_duplicate(generation.name, count_lines(generation.source))
         return known
 

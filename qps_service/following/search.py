@@ -72,9 +72,10 @@ class Search:
         return found
 
     def named_like(self, paths: Iterable[str], log: str) -> dict[str, Seen]:
-        """Files whose paths differ from one of these in digits alone, or in a month's name: where a file of
-        the log at path `log` went to, others may be that came and went meanwhile."""
-        shapes = _Shapes(log)
+        """Files whose paths differ from one of these in digits alone, or in a month's name, or that are
+        called like the log at path `log` there: where a file of it went to, others may be that came and went
+        meanwhile."""
+        shapes, own = _Shapes(log), os.path.basename(log)
         found: dict[str, Seen] = {}
         for path in paths:
             places = [os.sep]
@@ -94,7 +95,7 @@ class Search:
                     places = list(islice(alike, PLACES))
             for place in places:
                 for name, _, is_file in self._files.at_pace(self._entries(place)):
-                    if is_file and shapes.base(name) == shapes.base(base):
+                    if is_file and (name == own or shapes.base(name) == shapes.base(base)):
                         found |= self._look(os.path.join(place, name))
         return found
 

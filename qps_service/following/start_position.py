@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from qps_service.files.fingerprint import begins_alike
 from qps_service.files.kernel import Files, Seen
-from qps_service.files.recognition import KnownPart
+from qps_service.files.recognition import KnownPart, has_row_of, line_start, tail_of
 from qps_service.files.sources import Plain, count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.change import Change, Look, decide
@@ -123,16 +123,18 @@ class StartPosition:
             self._announcer.recognised(fresh.name, count_lines(source, known.until), known.doubtful)
             self._known_files.goes_on(known.number)
             return begin_at(source, fresh, known.until)
-        if anew:
-            return fresh
-        resemblance, _ = self._known_files.resembles(source.read, lambda _: False)
-        is_alike = (
-            resemblance is Resemblance.ALIKE
-            or any(begins_alike(each.position, source.read) for each in held)
-            # It would be a copy, if the original were not there still.
-            or self._known_part(source, fresh, held, lambda _: False, anew=False) is not None
-        )
-        if size and (arrival is Arrival.MOVED or is_alike):
+        if anew:  # by a rotation, unless `cp` or an editor did it
+            tail = tail_of(source.read, line_start(source.read, size))
+            is_alike = any(has_row_of(tail, each.position.tail) for each in held)
+        else:
+            resemblance, _ = self._known_files.resembles(source.read, lambda _: False)
+            is_alike = (
+                resemblance is Resemblance.ALIKE
+                or any(begins_alike(each.position, source.read) for each in held)
+                # It would be a copy, if the original were not there still.
+                or self._known_part(source, fresh, held, lambda _: False, anew=False) is not None
+            )
+        if arrival is Arrival.MOVED or is_alike:
             self._announcer.possible_duplicate(fresh.name, count_lines(source, size), is_alike=is_alike)
         return fresh
 

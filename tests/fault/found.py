@@ -647,3 +647,36 @@ def two_that_begin_like_a_truncated_log(make: Make) -> None:
     rig.settle()
     assert rig.expected - rig.seen == {EQUAL.rstrip(): 1}
     assert rig.losses()
+
+
+def edited_copy_without_times(make: Make, *, created: bool, step: int) -> None:
+    """Without its first lines, while the whole text is beside it, as a backup or since the log was renamed:
+    it counts, and that is said. It is not said where the same lines come in another order, each so many
+    lines after the one before."""
+    rig, old = begun(make)
+    rig.renew(closing=old).close()
+    different_lines(rig, 60)
+    rig.look()
+    lines = rig.path.read_bytes().splitlines(keepends=True)[-50:][::step]
+    shutil.copy(rig.path, rig.beside("log~"))
+    if created:
+        rig.path.rename(rig.beside("log~"))
+    rig.path.write_bytes(b"".join(lines))
+    rig.look()
+    assert sum(rig.seen.values()) == sum(rig.expected.values()) + 50
+    said = rig.said("possible_duplicate")
+    assert ["50 lines at most" in each for each in said] == [True] * (step == 1)
+
+
+def moved_with_the_directory_after_a_rotation(make: Make) -> None:
+    """What came and went there is called as the log was."""
+    rig, old = begun(make)
+    rig.stop()
+    old.lines(2)
+    rig.rotate()
+    rig.writer().lines(3)
+    rig.path.parent.rename(rig.root / "logs-29Nov")
+    rig.path.parent.mkdir()
+    rig.writer().lines(1)
+    rig.start()
+    rig.check(losses=[])

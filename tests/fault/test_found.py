@@ -8,7 +8,7 @@ from qps_service.files import recognition
 from qps_service.files.kernel import Seen
 from qps_service.files.recognition import TAIL_LIMIT, KnownPart, part_of, proves
 from qps_service.files.rotated_names import is_compressed
-from qps_service.following import held_text, known_files
+from qps_service.following import held_text, known_files, open_files, start_position
 from qps_service.following.classification import Found, Surroundings, are_alike
 from qps_service.following.discovery import Listing
 from qps_service.following.follower import Follower
@@ -240,6 +240,29 @@ class KnowsNoNames(twins.Spoilt):
 
 # Takes an archive of one file for the copy of another.
 TakesAnyArchive = twins.spoilt("TakesAnyArchive", "_discovery._classifier.is_made_of_any", lambda *_: False)
+
+
+class TakesAnyOrder(Follower):
+    """Says of lines that they may be a copy's in whatever order they come."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        def has_lines_of(tail: bytes, other: bytes) -> bool:
+            return bool(tail and other)
+
+        with (
+            twins.replaced("has_row_of", has_lines_of, start_position),
+            twins.replaced("has_row_of", has_lines_of, open_files),
+        ):
+            yield from super().read(now)
+
+
+class KnowsItByItsNumberAlone(twins.Spoilt):
+    """Takes nothing where a directory was moved to but what it had open."""
+
+    def spoil(self) -> None:
+        self._discovery._search.named_like = lambda *_: {}  # type: ignore[method-assign]
+
+
 # Says nothing of what it can't tell from a copy.
 LosesInSilence = twins.spoilt("LosesInSilence", "_discovery.take_losses", list)
 
@@ -281,10 +304,23 @@ TWINS = {
     found.lines_beside_an_archive: TakesAnyArchive,
     found.backup_with_many_lines_written_over_the_log: twins.SaysNoDuplicate,
     found.two_that_begin_like_a_truncated_log: LosesInSilence,
+    found.moved_with_the_directory_after_a_rotation: KnowsItByItsNumberAlone,
 }
 
 test_every_line_once, test_twin = promises(
     *(MadePromise(check, twin, by="make", caught=(OSError,)) for check, twin in TWINS.items()),
+    *(
+        MadePromise(
+            found.edited_copy_without_times,
+            twin,
+            by="make",
+            label=f"{'created' if created else 'in_place'}-{'copy' if step == 1 else 'other_order'}",
+            created=created,
+            step=step,
+        )
+        for created in (False, True)
+        for step, twin in ((1, twins.SaysNoDuplicate), (-1, TakesAnyOrder))
+    ),
     *(
         MadePromise(
             found.came_and_went_elsewhere,
