@@ -28,7 +28,7 @@ from qps_service.following.held_text import (
     part_of_any,
     part_of_held,
 )
-from qps_service.following.known_files import KnownFiles, Read, Resemblance, is_same_time
+from qps_service.following.known_files import KnownFiles, Read, Resemblance, goes_further, is_same_time
 from qps_service.following.lineage import Lineage
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
@@ -266,8 +266,6 @@ class Classifier:
         with suppress(OSError):  # what can't be read is not what is awaited
             # What was compressed while it was still read was left out for that.
             may_be = is_compressed(path) or not self._known_files.ignored.recall(identity, seen)
-            recalled = self._known_files.recall(identity, source.seen().size, source.read)
-            may_be = may_be and (recalled is None or recalled.position in awaited)
             # A mirror has all that was read of the file that it replaced.
             for position in sorted(awaited if may_be else (), key=lambda each: each.offset, reverse=True):
                 if compare(position, source.read) is not Match.FULL:
@@ -275,7 +273,7 @@ class Classifier:
                 is_sure = is_proven(source.read, position) or is_same_time(position.modified, seen.modified)
                 if certain and not is_sure:
                     continue
-                if self._is_read_further(source, position.offset, surroundings):
+                if self._is_read_further(source, position, surroundings):
                     break
                 return Found(source, position._replace(identity=identity, name=path))
         source.close()
@@ -351,7 +349,7 @@ class Classifier:
         if known.identity.version is not None or known.offset:
             return False
         moved = path in surroundings.elsewhere and path != known.name
-        return moved or self._is_read_further(source, 0, surroundings)
+        return moved or self._is_read_further(source, known, surroundings)
 
     def _original(self, fresh: Found, surroundings: Surroundings) -> Found:
         """What was the log, by the history of its names; a file with its text that was found in this look is
@@ -384,7 +382,7 @@ class Classifier:
         source, position, _ = fresh
         for generation in surroundings.held.values():
             again = is_renumbered(generation, position.identity, source)
-            if not again and (has_name(self._files, generation) or self._is_made_of(generation, source)):
+            if not again and (has_name(self._files, generation) or self.is_made_of_any([generation], source)):
                 continue
             part = part_of_held(self._files, generation, position.identity, source)
             if again or (
@@ -392,18 +390,22 @@ class Classifier:
                 and not part.doubtful
                 and part.until >= generation.offset
                 and source.read(1, part.until)
-                and not self._is_read_further(source, part.until, surroundings)
+                and not self._is_read_further(
+                    source, generation.position._replace(offset=part.until), surroundings
+                )
             ):
                 return Found(source, begin_at(source, position, part.until if part else 0))
         return None
 
-    def _is_made_of(self, generation: Generation, source: Source) -> bool:
-        """Whether an archive has the time of the last write to a file that is open: then it has no more."""
+    def is_made_of_any(self, held: Iterable[Generation], source: Source) -> bool:
+        """Whether an archive has the time of the last write to one of the files that are open: then it has no
+        more. Raises OSError."""
+        modified = source.seen().modified
         is_archive = source.descriptor is None
-        return is_archive and is_same_time(generation.source.seen().modified, source.seen().modified)
+        return is_archive and any(is_same_time(each.source.seen().modified, modified) for each in held)
 
-    def _is_read_further(self, source: Source, known: int, surroundings: Surroundings) -> bool:
-        """Whether a text that is known up to a byte is that of another file, of which more was read."""
+    def _is_read_further(self, source: Source, known: Position, surroundings: Surroundings) -> bool:
+        """Whether a text that was read up to `known` is that of another file, of which more was read."""
         return self._is_of_held(source, source.read, known, surroundings) or self._known_files.read_further(
             source.read, known, ()
         )
@@ -421,18 +423,19 @@ class Classifier:
         compressed, before anybody looked again; or what a mirror has of it, which never renames but writes
         anew. Compressing keeps the time of the last write: with that of a file that was let go, there is no
         more in it."""
-        path, source = fresh.position.name, fresh.source
+        path, source, plain = fresh.position.name, fresh.source, None
         if is_compressed(path):
+            plain = plain_name(path)
             if self._known_files.was_let_go_at(seen.modified):
                 return None
             if again := self._after_held(fresh, surroundings):
                 return again
-        resemblance, known = self._known_files.resembles(source.read, surroundings.is_present)
+        resemblance, known = self._known_files.resembles(source.read, surroundings.is_present, name=plain)
         if known is None or resemblance is not Resemblance.CONTINUED:
             return None
         if self._is_there(known) or not source.read(1, known.offset):
             return None
-        if self._is_of_held(source, source.read, known.offset, surroundings):
+        if self._is_of_held(source, source.read, known, surroundings):
             return None
         return Found(source, known._replace(identity=fresh.position.identity, name=path))
 
@@ -461,7 +464,7 @@ class Classifier:
             return mine
         resemblance, position = self._known_files.resembles(read, surroundings.is_present, seen.modified)
         if position and resemblance is Resemblance.CONTINUED:
-            if self._is_of_held(source, read, position.offset, surroundings):
+            if self._is_of_held(source, read, position, surroundings):
                 return mine
             twin = next(
                 (each for each in surroundings.found if each.position.number == position.number), None
@@ -501,14 +504,16 @@ class Classifier:
         found = self._after_known_part(found, surroundings)
         return found._replace(is_alike=not found.position.offset and Resemblance.ALIKE in (resemblance, held))
 
-    def _is_of_held(self, source: Source, read: Read, known: int, surroundings: Surroundings) -> bool:
-        """Whether a text that is known up to a byte is that of a file which has all of it, and is open or
+    def _is_of_held(self, source: Source, read: Read, known: Position, surroundings: Surroundings) -> bool:
+        """Whether a text that was read up to `known` is that of a file which has all of it, and is open or
         was found in this look."""
         opened = [(each.position, each.source) for each in surroundings.held.values()]
         opened += [(each.position, each.source) for each in surroundings.found]
         return any(
-            position.offset > known
-            or (position.offset == known and not goes_beyond(source, its) and are_alike(read, its.read))
+            goes_further(position, known)
+            or (
+                position.offset == known.offset and not goes_beyond(source, its) and are_alike(read, its.read)
+            )
             for position, its in opened
             if begins_alike(position, read)
         )

@@ -45,6 +45,9 @@ from qps_service.values.positions import IgnoredFile, Position
 # Files that can't be classified yet, empty ones for instance, are looked at again in each look: so many of
 # them; the others with the sweep once a minute, so that whoever fills a directory with them costs little.
 RETRIES = 256
+PERHAPS_NO_COPY = (
+    "begins like the log that was truncated, as another file does: should it be no copy, that is not counted"
+)
 PLACES_KEPT = 8  # what was mounted under one path
 
 
@@ -198,34 +201,55 @@ class Discovery:
         moved_meanwhile: Callable[[], bool],
     ) -> tuple[list[Found], bool]:
         """Generations to be read, oldest first, `room` of them at most, and whether another look is due at
-        once.
-
-        What was last written before `since` (st_mtime, nanoseconds) is no news. `moved_meanwhile` takes
-        in the hints that came during the look: a file whose history may be on its way is left for later.
-        """
+        once. What was last written before `since` (st_mtime, nanoseconds) is no news. `moved_meanwhile` takes
+        in the hints that came during the look: a file whose history may be on its way is left for later."""
         if self._since is not None:
             since = min(since, self._since)
         if self._resuming and self._gone_since is None:
             self._gone_since = since
         complete = self._lineage.take_completeness()
         trusting = complete and not self._resuming
-        touched, self._touched = self._touched | self._lineage.names(), set()
         # While there is no log, nothing is called gone, and only what moves is looked at.
         everything = self._sweeping or not complete or (self._resuming and log.key is not None)
-        self._sweeping = False
+        touched, self._touched = self._touched | self._lineage.names(), set()
         listing = self._list(directories, held, touched, since, everything=everything)
-        if not listing.is_whole:
-            self._sweeping = True
-            if not trusting:
-                self._lineage.distrust()
+        self._sweeping = not listing.is_whole
+        if not (listing.is_whole or trusting):
+            self._lineage.distrust()
+        surroundings = self._surround(listing, directories, held, since, room, log, everything=everything)
+        ignored = self._consider(listing, surroundings, log.order, trusting=trusting)
+        if self._resuming and everything:
+            self._find_by_text(directories, surroundings)
+        self._say_what_is_alike(surroundings.found)
+        moved = moved_meanwhile()
+        self._leave_out(ignored, moved=moved)
+        self._touched.update(islice(listing.retry, RETRIES))
+        self._sweeping |= self._is_full
         failed = listing.is_missing or not listing.is_whole
+        self._resuming = self._resuming and (failed or moved or self._is_full or log.key is None)
+        self._since = since if failed or self._resuming else None
+        self._lineage.tidy(LogNames(directories))
+        return surroundings.found[::-1], moved
+
+    def _surround(
+        self,
+        listing: Listing,
+        directories: Collection[LogDirectory],
+        held: Collection[Generation],
+        since: int,
+        room: int,
+        log: LogSeen,
+        *,
+        everything: bool,
+    ) -> Surroundings:
+        """What the look goes by. Where everything is looked at, the listing gets files that are elsewhere."""
         awaited = self._known_files.expected() if self._resuming and everything else []
         # What systemd held need not be found, but where it went to, others may be.
         rotated = [each for each in held if each.key != log.key] if self._resuming else []
         elsewhere, alike = (
             self._look_elsewhere(listing, directories, awaited, rotated, log.path) if everything else ((), ())
         )
-        surroundings = Surroundings(
+        return Surroundings(
             held={generation.key: generation for generation in held},
             is_present=StillThere(self._files, held, self._known_paths(listing.seen)),
             since=since,
@@ -238,23 +262,16 @@ class Discovery:
             alike=alike,
             dated=LogNames(each for each in directories if each.is_dated),
         )
-        ignored = self._consider(listing, surroundings, log.order, trusting=trusting)
-        if awaited:
-            self._find_by_text(directories, surroundings)
-        self._say_what_is_alike(surroundings.found)
-        moved = moved_meanwhile()
+
+    def _leave_out(self, ignored: list[tuple[str, IgnoredFile, bool]], *, moved: bool) -> None:
+        """Remember what is not to be counted. What only its names told is looked at again where something
+        `moved` meanwhile."""
         for path, ignored_file, by_name in reversed(ignored):  # so that the latest are kept
             if moved and by_name:
                 self._touched.add(path)
             else:
                 self._known_files.ignored.add(ignored_file)
                 self._lineage.settle(path)
-        self._touched.update(islice(listing.retry, RETRIES))
-        self._sweeping = self._sweeping or self._is_full
-        self._resuming = self._resuming and (failed or moved or self._is_full or log.key is None)
-        self._since = since if failed or self._resuming else None
-        self._lineage.tidy(LogNames(directories))
-        return surroundings.found[::-1], moved
 
     def _look_elsewhere(
         self,
@@ -325,18 +342,17 @@ class Discovery:
         *,
         everything: bool,
     ) -> Listing:
-        """The files to look at: those touched, or all of them, but for what is old by its times alone. Of
-        thousands that are old nothing is kept in memory but their names. `since` as in Surroundings."""
+        """The files to look at: those touched, or all of them. `since` as in Surroundings."""
         listing = Listing()
         open_now = {generation.key for generation in held}
-        log_paths, limit = _log_paths(directories), self._known_files.ignored.limit
+        log_paths = _log_paths(directories)
         for directory in directories:
             here = {path for path in touched if os.path.dirname(path) == directory.path}
             try:
                 key = self._files.stat(directory.path).key
                 is_first = key not in self._looked[directory.path]
                 is_new = not self._resuming and is_first and not directory.is_news
-                paths = self._candidates(directory, here, everything=everything or is_first)
+                candidates = self._candidates(directory, here, everything=everything or is_first)
             except FileNotFoundError:
                 listing.is_missing |= not directory.aside
                 continue  # what it held is remembered, should it come back
@@ -344,22 +360,9 @@ class Discovery:
                 listing.is_whole = False
                 listing.retry |= here
                 continue
-            known, new = dict[str, Seen](), dict[str, Seen]()
-            for path in self._files.at_pace(path for path in paths if path not in log_paths):
-                try:
-                    seen = self._files.lstat(path)
-                except FileNotFoundError:
-                    continue  # it moved on, and a hint says where to
-                except OSError:
-                    listing.retry.add(path)
-                    continue
-                if seen.key in open_now or self._known_files.knows(seen) or path in self._lineage:
-                    known[path] = seen
-                elif not self._is_past_telling(path, seen, since):
-                    new[path] = seen
-                if is_new and len(new) >= 2 * limit:
-                    new = _latest(new, limit)  # the others would be forgotten at once
-            found = known | (_latest(new, limit) if is_new else new)
+            paths = (path for path in candidates if path not in log_paths)
+            most = self._known_files.ignored.limit if is_new else None
+            found = self._worth_a_look(paths, listing.retry, open_now, since, most)
             listing.seen |= found
             if is_new and not self._is_renumbered(directory, key, held, listing.seen.values()):
                 listing.old |= found.keys()
@@ -367,10 +370,42 @@ class Discovery:
                     self._doubt_what_came_meanwhile(listing, found)
             if is_first:
                 self._looked[directory.path].append(key)
-        if len(self._looked) > 2 * len(directories) + PLACES_KEPT:  # of days that went
-            for path in self._looked.keys() - {each.path for each in directories}:
-                del self._looked[path]
+        if len(self._looked) > 2 * len(directories) + PLACES_KEPT:
+            self._forget_days(directories)
         return listing
+
+    def _forget_days(self, directories: Iterable[LogDirectory]) -> None:
+        """Of directories that are the log's no longer."""
+        for path in self._looked.keys() - {each.path for each in directories}:
+            del self._looked[path]
+
+    def _worth_a_look(
+        self,
+        paths: Iterable[str],
+        retry: set[str],
+        open_now: Container[tuple[int, int]],
+        since: int,
+        most: int | None,
+    ) -> dict[str, Seen]:
+        """Files that are known, and others that may be news; of these `most`, where there is such a bound,
+        since more of them would be forgotten at once. Of thousands that are old by their times alone nothing
+        is kept in memory but their names. What can't be seen now goes to `retry`."""
+        known, new = dict[str, Seen](), dict[str, Seen]()
+        for path in self._files.at_pace(paths):
+            try:
+                seen = self._files.lstat(path)
+            except FileNotFoundError:
+                continue  # it moved on, and a hint says where to
+            except OSError:
+                retry.add(path)
+                continue
+            if seen.key in open_now or self._known_files.knows(seen) or path in self._lineage:
+                known[path] = seen
+            elif not self._is_past_telling(path, seen, since):
+                new[path] = seen
+            if most is not None and len(new) >= 2 * most:
+                new = _latest(new, most)
+        return known | (new if most is None else _latest(new, most))
 
     def _is_past_telling(self, path: str, seen: Seen, since: int) -> bool:
         """Whether a file is old by its times alone: beside a log that has about as many as are remembered, it
@@ -389,55 +424,71 @@ class Discovery:
         *,
         trusting: bool,
     ) -> list[tuple[str, IgnoredFile, bool]]:
-        """Classify each file: known ones first, since the others may be copies of them, then the latest,
-        since of several copies it has most. Those found go to the surroundings. Of those to be ignored: path,
-        who, whether only the names told so. What cannot be told yet goes to `retry`."""
+        """Classify each file. Those found go to the surroundings. Of those to be ignored: path, who, whether
+        only the names told so. What cannot be told yet goes to `retry`."""
         seen, old, retry = listing.seen, listing.old, listing.retry
         ignored: list[tuple[str, IgnoredFile, bool]] = []
         doubtful: dict[tuple[int, int], Doubt] = {}
         paths: dict[str, Doubt] = {}
         self._is_full = False
-
-        def order(path: str) -> tuple[bool, Key, int, int]:
-            each = seen[path]
-            return self._known_files.knows(each), place(path) or (), each.modified, each.size
-
-        for path in self._files.at_pace(sorted(seen, key=order, reverse=True)):
-            key = seen[path].key
-            doubt = self._doubtful.get(key)
-            if doubt is None and is_compressed(path):
-                doubt = self._doubtful_paths.get(plain_name(path))
+        for path in self._files.at_pace(self._in_order(seen, place)):
+            doubt, now = self._doubt_about(path, seen[path], surroundings)
             # What a name with a date is given to may be written to, whatever else is.
             trusted = ((trusting and path not in surroundings.dated) or path in old) and doubt is None
-            is_dated = plain_name(path) in surroundings.dated
-            now = Doubt(surroundings.since, surroundings.log_was_replaced or is_dated)
-            if doubt:
-                now = Doubt(min(now.since, doubt.since), now.log_was_replaced or doubt.log_was_replaced)
-            result: Classification = Undecided.YET
-            if len(surroundings.found) < surroundings.room:
-                view = surroundings._replace(**now._asdict())
-                result = self._classifier.consider(path, seen[path], view, trusted=trusted)
-            else:
-                self._is_full = True
-            if isinstance(result, Found):
-                surroundings.found.append(result)
-                self._lineage.settle(path)
-            elif isinstance(result, IgnoredFile):
+            result = self._classify(path, seen[path], surroundings, now, trusted=trusted)
+            if isinstance(result, IgnoredFile):
                 ignored.append((path, result, trusted and path not in old))
             elif isinstance(result, Unopenable) or result is Undecided.YET:
                 retry.add(path)
                 if not trusted:
-                    doubtful[key] = paths[path] = now
-                    is_news = doubt is None and now.log_was_replaced and seen[path].modified >= now.since
-                    if isinstance(result, Unopenable) and is_news:
-                        what = f"cannot be opened: {result.reason}; it is counted once it can"
-                        self._losses.append(PossibleLoss(what, path, seen[path].size))
+                    doubtful[seen[path].key] = paths[path] = now
+                if isinstance(result, Unopenable) and not trusted and doubt is None:
+                    self._lose_for_now(path, seen[path], now, result.reason)
             else:
+                if isinstance(result, Found):
+                    surroundings.found.append(result)
                 self._lineage.settle(path)
         looked_at = {each.key for each in seen.values() if each.key in self._doubtful}
         self._doubtful = {key: at for key, at in self._doubtful.items() if key not in looked_at} | doubtful
         self._doubtful_paths = paths
         return ignored
+
+    def _in_order(self, seen: Mapping[str, Seen], place: Callable[[str], Key | None]) -> list[str]:
+        """Known files first, since the others may be copies of them, then the latest, since of several copies
+        it has most."""
+
+        def order(path: str) -> tuple[bool, Key, int, int]:
+            each = seen[path]
+            return self._known_files.knows(each), place(path) or (), each.modified, each.size
+
+        return sorted(seen, key=order, reverse=True)
+
+    def _classify(
+        self, path: str, seen: Seen, surroundings: Surroundings, doubt: Doubt, *, trusted: bool
+    ) -> Classification:
+        """What the file is, by what was known when it could not be told; not yet, where there is no room."""
+        if len(surroundings.found) < surroundings.room:
+            view = surroundings._replace(**doubt._asdict())
+            return self._classifier.consider(path, seen, view, trusted=trusted)
+        self._is_full = True
+        return Undecided.YET
+
+    def _doubt_about(self, path: str, seen: Seen, surroundings: Surroundings) -> tuple[Doubt | None, Doubt]:
+        """What could not be told of a file before, and with what is known now."""
+        doubt = self._doubtful.get(seen.key)
+        if doubt is None and is_compressed(path):
+            doubt = self._doubtful_paths.get(plain_name(path))
+        is_dated = plain_name(path) in surroundings.dated
+        now = Doubt(surroundings.since, surroundings.log_was_replaced or is_dated)
+        if doubt:
+            now = Doubt(min(now.since, doubt.since), now.log_was_replaced or doubt.log_was_replaced)
+        return doubt, now
+
+    def _lose_for_now(self, path: str, seen: Seen, doubt: Doubt, reason: str) -> None:
+        """Tell of a file that may be news and can't be opened."""
+        if doubt.log_was_replaced and seen.modified >= doubt.since:
+            what = f"cannot be opened: {reason}; it is counted once it can"
+            self._losses.append(PossibleLoss(what, path, seen.size))
 
     def _find_by_text(self, directories: Collection[LogDirectory], surroundings: Surroundings) -> None:
         """What is still awaited may be compressed by now, or on another file system: its text tells."""
@@ -459,15 +510,15 @@ class Discovery:
         ):
             self._take_up(path, seen, self._missing(surroundings), surroundings, certain=True)
         for position in self._missing(surroundings):
-            # Nothing but the lines, and few of them, tells that it is this one; but then, what else became of
-            # it? Of several, the first that was written to since it was read, or the last before.
+            # Nothing but the lines, and few of them, tells that it was compressed; but then, what else became
+            # of it? Of several, the first that was written to since it was read, or the last before.
             def distance(path: str, position: Position = position) -> tuple[bool, int]:
                 later = candidates[path].modified - position.modified
                 return later < 0, abs(later)
 
             for path in sorted(candidates, key=distance):
                 name = os.path.basename(path)
-                if any(each.is_sibling(name) for each in directories):
+                if is_compressed(name) and any(each.is_sibling(name) for each in directories):
                     self._take_up(path, candidates[path], [position], surroundings, certain=False)
 
     def _missing(self, surroundings: Surroundings) -> list[Position]:
@@ -519,11 +570,15 @@ class Discovery:
             surroundings.found.append(one)
 
     def _take_for(self, awaited: Position, found: list[Found]) -> None:
-        """Of the new files that begin with all that was read of what is awaited, the oldest is that, though
+        """Of new archives that begin with all that was read of what is awaited, the oldest is that, though
         nothing else proves it."""
         with suppress(OSError):
             fitting = [
-                each for each in found if each.is_alike and compare(awaited, each.source.read) is Match.FULL
+                each
+                for each in found
+                if each.is_alike
+                and is_compressed(each.position.name)
+                and compare(awaited, each.source.read) is Match.FULL
             ]
             if fitting:
                 oldest = min(fitting, key=lambda each: each.source.seen().modified)
@@ -594,47 +649,65 @@ class Discovery:
         when it was last read, where no text proves it: an older file with the same lines is not it. Of
         several, the longest; of equal ones, the latest.
         """
-        candidates: dict[str, Seen] = {}
-        for directory in directories:
-            with suppress(OSError):
-                beside = self._candidates(directory, set(), everything=True)
-                for path in self._files.at_pace(beside):
-                    with suppress(OSError):
-                        candidates[path] = self._files.lstat(path)
-        candidates |= self._search.by_time([position], directories, known=candidates)
         best: Found | None = None
+        has_rival = False
         keys = {each.key for each in held}
-        others = [each.position for each in held]
         is_foreign = Owners(self._files, self._known_files, held)
-        latest = sorted(candidates.items(), key=lambda each: each[1].modified, reverse=True)
+        latest = sorted(
+            self._copies_beside(position, directories).items(),
+            key=lambda each: each[1].modified,
+            reverse=True,
+        )
         for path, seen in self._files.at_pace(latest):
-            # bzip2 gives its file the time of the plain one in whole seconds.
-            grain = SECOND if is_compressed(path) else 1
             if not seen.regular or seen.key in keys or is_foreign(path, seen):
                 continue
-            is_older = seen.modified < position.modified // grain * grain
-            copy = self._open_copy(path, seen, position, others)
-            if copy and is_older and not is_proven(copy.source.read, position):
-                copy.source.close()
+            if (copy := self._open_copy(path, seen, position, held)) is None:
                 continue
             with suppress(OSError):  # what is damaged has no more
-                if copy and (best is None or goes_beyond(copy.source, best.source)):
+                is_longer = best is None or goes_beyond(copy.source, best.source)
+                has_rival |= best is not None and (is_longer or goes_beyond(best.source, copy.source))
+                if is_longer:
                     best, copy = copy, best
             if copy:
                 copy.source.close()
+        if best and has_rival and not is_proven(best.source.read, position):
+            self._losses.append(PossibleLoss(PERHAPS_NO_COPY, best.position.name, position.offset))
         return best
 
+    def _copies_beside(self, position: Position, directories: Collection[LogDirectory]) -> dict[str, Seen]:
+        """Files that may be copies of what was read up to `position`."""
+        candidates: dict[str, Seen] = {}
+        for directory in directories:
+            with suppress(OSError):
+                for path in self._files.at_pace(self._candidates(directory, set(), everything=True)):
+                    with suppress(OSError):
+                        candidates[path] = self._files.lstat(path)
+        return candidates | self._search.by_time([position], directories, known=candidates)
+
     def _open_copy(
-        self, path: str, seen: Seen, position: Position, others: Collection[Position]
+        self, path: str, seen: Seen, position: Position, held: Collection[Generation]
     ) -> Found | None:
+        """The file at `path`, if it has all that was read up to `position`, and may have got that from there:
+        it is written no earlier, where no text proves it, and is not made of another of the log's files."""
         if (opened := open_seen(self._files, path, seen)) is None:
             return None
         source, identity = opened
+        # bzip2 gives its file the time of the plain one in whole seconds.
+        grain = SECOND if is_compressed(path) else 1
         with suppress(OSError):  # what can't be read can't be the copy that is looked for
-            consumed = self._known_files.recall(identity, source.seen().size, source.read) is not None
+            is_known = self._known_files.recall(identity, source.seen().size, source.read) is not None
+            is_older = seen.modified < position.modified // grain * grain
             # It may be that of another generation, in which the same backup stood before.
-            consumed = consumed or self._known_files.read_further(source.read, position.offset, others)
-            if not consumed and compare(position, source.read) is Match.FULL:
+            others = [each.position for each in held]
+            if (
+                not is_known
+                and compare(position, source.read) is Match.FULL
+                and not self._known_files.read_further(source.read, position, others)
+                and (
+                    is_proven(source.read, position)
+                    or not (is_older or self._classifier.is_made_of_any(held, source))
+                )
+            ):
                 return Found(source, position._replace(identity=identity, name=path))
         source.close()
         return None

@@ -14,6 +14,7 @@ from qps_service.files.recognition import (
     best_part,
     known_part,
     line_start,
+    part_of,
     tail_of,
 )
 from qps_service.files.sources import Source, common_start
@@ -37,7 +38,9 @@ def part_of_held(
 ) -> KnownPart | None:
     """How much of a file stands in one that is open, and is read there. `anew`: whether it was created where
     the log is."""
-    original = generation.source
+    original, size = generation.source, source.seen().size
+    if is_cut(generation.position, original):
+        return part_of(generation.position, source.read, size, anew=anew)
     agreed = common(generation.position, source.read)
     if agreed:
         agreed = common_start(original, source, agreed)
@@ -48,7 +51,7 @@ def part_of_held(
     end = line_start(original.read, original.seen().size)
     return known_part(
         source.read,
-        source.seen().size,
+        size,
         agreed=agreed,
         compared=agreed,
         tail=tail_of(original.read, end, limit=HELD_LIMIT),

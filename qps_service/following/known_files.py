@@ -167,18 +167,24 @@ class KnownFiles:
         return Recalled(position) if position.number in self._expected else None
 
     def resembles(
-        self, read: Read, is_present: Callable[[Position], bool], modified: int | None = None
+        self,
+        read: Read,
+        is_present: Callable[[Position], bool],
+        modified: int | None = None,
+        name: str | None = None,
     ) -> tuple[Resemblance, Position | None]:
         """What a file of unknown identity is; `is_present` tells whether a generation's own file is
         still there, so that this one can only be a copy. CONTINUED and ALIKE come with where to go on, or
-        with what it is like. `modified`: its st_mtime, where a copy would have that of its original."""
+        with what it is like. `modified`: its st_mtime, where a copy would have that of its original; `name`:
+        where what it was made of was, if it was made just now."""
         best: Position | None = None
         alike: Position | None = None
         for position in self._beginning_like(read):
             match = compare(position, read)
             if match not in (Match.PREFIX, Match.FULL):
                 continue
-            if not (is_proven(read, position) or is_same_time(position.modified, modified)):
+            is_sure = position.name == name or is_same_time(position.modified, modified)
+            if not (is_sure or is_proven(read, position)):
                 alike = position
             elif match is Match.PREFIX or is_present(position):
                 return Resemblance.COPY, None
@@ -199,11 +205,11 @@ class KnownFiles:
             if position.offset and (position.tail or read(1, 0) == position.prefix[:1])
         )
 
-    def read_further(self, read: Read, known: int, others: Iterable[Position]) -> bool:
-        """Whether a text that is known up to a byte is that of a generation of which more was read; `others`:
-        of those that are open."""
+    def read_further(self, read: Read, known: Position, others: Iterable[Position]) -> bool:
+        """Whether a text that was read up to `known` is that of a generation of which more was read.
+        `others`: of those that are open."""
         return any(
-            position.offset > known and begins_alike(position, read) and is_proven(read, position)
+            goes_further(position, known) and begins_alike(position, read) and is_proven(read, position)
             for position in (*self._beginning_like(read), *others)
         )
 
@@ -321,6 +327,13 @@ class KnownFiles:
         # A start of the machine, or a mount, may number disks anew.
         latest = reversed(self._retired.values())
         return next((each for each in latest if each.identity[1:] == identity[1:]), None)
+
+
+def goes_further(position: Position, known: Position) -> bool:
+    """Whether more was read of one generation than of another, should both have the same text. What the later
+    one has of its own, the earlier one has not."""
+    is_earlier = 0 < position.number < known.number
+    return position.offset > known.offset and not (is_earlier and known.offset > known.begun)
 
 
 def _size_of(position: Position) -> int:

@@ -300,7 +300,7 @@ class OpenFiles:
         """Whether a text has all that was read of another one, or begins it; that proves nothing."""
         if any(begins_alike(each, read) for each in positions):
             return True
-        return self._known_files.resembles(read, lambda _: False)[0] is Resemblance.ALIKE
+        return self._known_files.resembles(read, lambda _: False)[0] is not Resemblance.NONE
 
     def _is_over(self, generation: Generation, now: int) -> bool:
         """Whether nobody writes to an old generation any more."""

@@ -5,6 +5,8 @@ from typing import NamedTuple
 from qps_service.text.units import SECOND
 from qps_service.values.entries import Restored
 
+SKEW = 60 * SECOND  # nanoseconds, by which a file server's clock may be ahead of ours
+
 
 class InheritedFile(NamedTuple):
     """A log's file that systemd kept for us while nobody ran."""
@@ -37,13 +39,16 @@ NOTHING_KNOWN = Resume()
 
 def _last_written(restored: Restored, now: int, at: int) -> int:
     """When the log was written to before the last commit (st_mtime, nanoseconds): a file that was not
-    written to since then is no news. Files that came after the clock was set back, or after somebody gave the
-    log a time in the future, are no older for that."""
+    written to since then is no news. Files that came after the clock was set back are no older for that: 0
+    where nobody knows how far that was."""
     if restored.rebooted and at < restored.at:
         return 0
     set_back = 0 if restored.rebooted else max(0, -_set_since(restored, now, at))
     held = restored.held or restored.retired
-    return min(max((position.modified for position in held), default=0), restored.at) - set_back
+    latest = max((position.modified for position in held), default=0)
+    if latest > restored.at + SKEW:
+        return 0  # it was set back since the log was read, and a process came and went that saw no log
+    return min(latest, restored.at) - set_back
 
 
 def _set_since(restored: Restored, now: int, at: int) -> int:

@@ -541,3 +541,109 @@ def inode_number_of_a_file_that_is_old(make: Make) -> None:
     os.utime(rig.beside("access.log.1.gz"), (time.time() + 9,) * 2)
     rig.start()
     rig.check(losses=[])
+
+
+def backup_written_over_the_log_and_truncated(make: Make) -> None:
+    """While nobody runs. What was read of the log does not stand in it any longer, and tells all the same how
+    much of the copy is known."""
+    rig, old = begun(make)
+    shutil.copy(rig.path, rig.root / "backup")
+    old.lines(1)
+    rig.look()
+    rig.stop()
+    shutil.copyfile(rig.root / "backup", rig.path)
+    old.lines(1)
+    rig.copytruncate()
+    rig.start()
+    rig.check()
+
+
+def copy_of_a_backup_that_goes_on(make: Make) -> None:
+    """Of what the backup took the place of more was read; its next lines stand in no earlier file, though the
+    copy ends before that can be told."""
+    rig, old = begun(make)
+    rig.stop()  # up to the next place where texts are compared there are some lines
+    rig.start()
+    shutil.copy(rig.path, rig.root / "backup")
+    old.lines(5)
+    rig.look()
+    (rig.root / "backup").rename(rig.path)
+    rig.look()
+    log = rig.writer()
+    log.lines(1)
+    rig.look()
+    log.lines(2)
+    rig.copytruncate("the copy")
+    rig.check(losses=[])
+
+
+def lines_in_an_archive_of_what_was_let_go(make: Make) -> None:
+    """They have no time. The archive is named after the file that it is made of."""
+    rig, _ = begun(make, files=BlindFiles())
+    new = rig.renew()
+    new.raw(EQUAL * 3)
+    rig.look()
+    rotated = rig.rotate()
+    rig.writer().lines(1)
+    rig.look_often(2, 61)
+    rig.expected[EQUAL.rstrip()] += 5
+    new.raw(EQUAL * 2)
+    pack(rotated)
+    rig.check(losses=[])
+
+
+def lines_beside_an_archive(make: Make) -> None:
+    """They have no time. An archive of another file that is open begins like the log that is truncated, and
+    is longer than the copy."""
+    rig, _ = begun(make)
+    new = rig.renew()
+    new.raw(EQUAL * 9)
+    rig.expected[EQUAL.rstrip()] += 10
+    rotated = rig.rotate()
+    log = rig.writer()
+    rig.look()
+    pack(rotated)
+    log.raw(EQUAL)
+    rig.look()
+    log.lines(1)
+    rig.copytruncate("the copy")
+    rig.check(losses=[])
+
+
+def backup_with_many_lines_written_over_the_log(make: Make) -> None:
+    """They have no time, but are different; the file that they were read in is still there, so that the
+    server may have written them again: they count, and that is said."""
+    rig, old = begun(make)
+    old.close()
+    rig.renew()
+    different_lines(rig, 40)
+    rig.look()
+    text = rig.path.read_bytes()
+    log = rig.renew()
+    log.raw(EQUAL, EQUAL.rstrip())
+    rig.look()
+    rig.path.write_bytes(text)
+    rig.look()
+    assert sum(rig.seen.values()) == sum(rig.expected.values()) + 40
+    assert any("40 lines at most" in each for each in rig.said("possible_duplicate"))
+
+
+def two_that_begin_like_a_truncated_log(make: Make) -> None:
+    """Lines have no time: the longer one may be the next log, whose first line is left out then. This is
+    said."""
+    rig, old = begun(make, store=True)
+    log = rig.renew(closing=old)
+    log.raw(EQUAL, EQUAL.rstrip())
+    rig.look()
+    rig.stop()
+    rig.copytruncate("access.log.6")
+    rig.path.rename(rig.beside("access.log.5"))
+    new = rig.writer()
+    new.raw(EQUAL, EQUAL.rstrip())
+    new.lines(5)
+    rig.path.rename(rig.beside("access.log.4"))
+    rig.writer()
+    rig.start()
+    rig.settle()
+    assert rig.expected - rig.seen == {EQUAL.rstrip(): 1}
+    assert rig.losses()

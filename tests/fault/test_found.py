@@ -8,6 +8,7 @@ from qps_service.files import recognition
 from qps_service.files.kernel import Seen
 from qps_service.files.recognition import TAIL_LIMIT, KnownPart, part_of, proves
 from qps_service.files.rotated_names import is_compressed
+from qps_service.following import held_text, known_files
 from qps_service.following.classification import Found, Surroundings, are_alike
 from qps_service.following.discovery import Listing
 from qps_service.following.follower import Follower
@@ -210,6 +211,38 @@ class ForgetsByNumber(twins.Spoilt):
         ignored.has = lambda identity: identity[:2] in ignored  # type: ignore[method-assign]
 
 
+class ComparesWithWhatIsLeft(Follower):
+    """Compares with what stands in a file that was cut, and not with what was read of it."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        with twins.replaced("is_cut", lambda *_: False, held_text):
+            yield from super().read(now)
+
+
+class GoesByLength(Follower):
+    """Takes a text for that of the file of which most was read, whatever a later one has of its own."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        def is_longer(position: Position, known: Position) -> bool:
+            return position.offset > known.offset
+
+        with twins.replaced("goes_further", is_longer, known_files):
+            yield from super().read(now)
+
+
+class KnowsNoNames(twins.Spoilt):
+    """Does not ask what an archive is made of."""
+
+    def spoil(self) -> None:
+        resembles = self._known_files.resembles
+        self._known_files.resembles = lambda *given, **_: resembles(*given)  # type: ignore[method-assign]
+
+
+# Takes an archive of one file for the copy of another.
+TakesAnyArchive = twins.spoilt("TakesAnyArchive", "_discovery._classifier.is_made_of_any", lambda *_: False)
+# Says nothing of what it can't tell from a copy.
+LosesInSilence = twins.spoilt("LosesInSilence", "_discovery.take_losses", list)
+
 TWINS = {
     found.mirrored_without_a_hint: twins.SaysNoDuplicate,
     found.backup_of_another_generation_written_over_the_log: KnowsItsOwnTextOnly,
@@ -242,6 +275,12 @@ TWINS = {
     found.in_a_directory_that_is_new_within_a_second: KnowsNoWholeSeconds,
     found.mirror_of_an_archive: GoesOnNowhereElse,
     found.inode_number_of_a_file_that_is_old: ForgetsByNumber,
+    found.backup_written_over_the_log_and_truncated: ComparesWithWhatIsLeft,
+    found.copy_of_a_backup_that_goes_on: GoesByLength,
+    found.lines_in_an_archive_of_what_was_let_go: KnowsNoNames,
+    found.lines_beside_an_archive: TakesAnyArchive,
+    found.backup_with_many_lines_written_over_the_log: twins.SaysNoDuplicate,
+    found.two_that_begin_like_a_truncated_log: LosesInSilence,
 }
 
 test_every_line_once, test_twin = promises(

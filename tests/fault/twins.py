@@ -187,7 +187,7 @@ class TrustsDevices(Spoilt):
             return position if position and position.identity == identity else None
 
         known._find = on_its_device  # type: ignore[method-assign]
-        known.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+        known.resembles = lambda *_, **__: (Resemblance.NONE, None)  # type: ignore[method-assign]
         known.known_part = lambda *_, **__: None  # type: ignore[method-assign]
         ignored.recall = lambda identity, seen: ignored.has(identity)  # type: ignore[method-assign]
         ignored.has_text = lambda digest: False  # type: ignore[method-assign]
@@ -197,7 +197,7 @@ class KnowsNoText(Spoilt):
     """Knows files by their numbers alone."""
 
     def spoil(self) -> None:
-        self._known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+        self._known_files.resembles = lambda *_, **__: (Resemblance.NONE, None)  # type: ignore[method-assign]
         self._known_files.known_part = lambda *_, **__: None  # type: ignore[method-assign]
 
 
@@ -215,7 +215,7 @@ class ReadsCopiesAnew(Spoilt):
 
     def spoil(self) -> None:
         self._start._after_known_part = lambda _, fresh, *__: fresh  # type: ignore[method-assign]
-        self._known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+        self._known_files.resembles = lambda *_, **__: (Resemblance.NONE, None)  # type: ignore[method-assign]
 
 
 class BelievesThatTheLogStayed(Follower):
@@ -239,27 +239,6 @@ class BelievesWhatCameLater(Spoilt):
             return best_part([known_part(generation, former), *parts])
 
         self._held._known_part = of_all  # type: ignore[method-assign]
-
-
-# Says nothing of what it takes for read.
-RecognisesInSilence = spoilt("RecognisesInSilence", "_announcer.recognised", lambda *_, **__: None)
-
-
-class RecallsNothingAwaited(Spoilt):
-    """Looks for what is awaited in files that it knows, too."""
-
-    def spoil(self) -> None:
-        classifier = self._discovery._classifier
-        as_awaited, recall = classifier.as_awaited, self._known_files.recall
-
-        def forgetful(*given: Any, **more: Any) -> Found | None:
-            self._known_files.recall = lambda *_, **__: None  # type: ignore[method-assign]
-            try:
-                return as_awaited(*given, **more)
-            finally:
-                self._known_files.recall = recall  # type: ignore[method-assign]
-
-        classifier.as_awaited = forgetful  # type: ignore[method-assign]
 
 
 class ReadsAnewInPlace(WithOtherGenerations):
@@ -435,7 +414,7 @@ class ByPrefixOnly(Spoilt):
     """Takes what begins alike for the same, as most peers do."""
 
     def spoil(self) -> None:
-        def resembles(read: Any, is_present: Any, modified: Any = None) -> Any:
+        def resembles(read: Any, is_present: Any, modified: Any = None, name: Any = None) -> Any:
             for position in self._known_files._retired.values():
                 if position.prefix and read(len(position.prefix), 0) == position.prefix:
                     return Resemblance.COPY, None

@@ -18,7 +18,7 @@ class ComparesDevices(Spoilt):
             return known_files._retired.get(number)
 
         known_files._find = find  # type: ignore[method-assign]
-        known_files.resembles = lambda *_: (Resemblance.NONE, None)  # type: ignore[method-assign]
+        known_files.resembles = lambda *_, **__: (Resemblance.NONE, None)  # type: ignore[method-assign]
 
 
 class WithOtherClassification(Spoilt):
