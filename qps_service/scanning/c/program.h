@@ -34,7 +34,7 @@ struct literal {
 struct field {
     enum role role;
     int is_quoted;
-    int is_list; /* it ends at a blank, but for one behind a comma, or around a colon */
+    int is_list;            /* it ends at a blank, but for one behind a comma, or around a colon */
     struct literal literal; /* what follows; nothing for the field at the end of the line */
 };
 
@@ -129,8 +129,8 @@ static int program_open(struct program *g, const void *head, size_t len, size_t 
     return g->fields ? literal_set(&g->head, head, len) : -1;
 }
 
-/* The next field, no list. No role but SKIPPED comes twice, only behind the last field there may be nothing, and no
-   literal has a byte that ends a line. */
+/* The next field. No role but SKIPPED comes twice, only behind the last field there may be nothing, and no
+   literal has a byte that ends a line. It is no list unless that is set. */
 static int add_field(struct program *g, enum role role, int is_quoted, const void *literal, size_t len)
 {
     struct field *f = &g->fields[g->fields_len];
