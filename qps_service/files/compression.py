@@ -42,6 +42,12 @@ def too_large(compression: Compression) -> str:
     )
 
 
+# Behind its first byte, a frame of Zstandard's that is to be skipped (RFC 8878, 3.1.2): pzstd's come first.
+_SKIPPED = b"\x2a\x4d\x18"
+
+
 def by_magic(start: bytes) -> Compression | None:
     """The compression whose files start so; None for none that is known."""
+    if start[1:4] == _SKIPPED and start[0] >> 4 == 5:
+        return ZSTD
     return next((each for each in COMPRESSIONS if start.startswith(each.magic)), None)

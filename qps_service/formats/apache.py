@@ -80,7 +80,7 @@ _EXAMPLES = {
     "%H": "14",
     "%M": "50",
     "%S": "08",
-    "%z": "+0100",
+    "%z": "+0000",
     "%F": "2026-11-24",
     "%T": "14:50:08",
     "%s": "1795531808",
@@ -88,6 +88,8 @@ _EXAMPLES = {
     "%c": "Tue Nov 24 14:50:08 2026",
     "%%": "%",
 }
+_TOMCAT = re.compile(r"%F(?![^{]*\})")  # unlike the %F of a time
+_EXAMPLE = 1795531808  # what these say, unless digits in a row look like another Unix time
 _UNIX = ("sec", "msec", "usec")  # since 1970, instead of a strftime(3) format
 
 
@@ -100,7 +102,7 @@ def read(text: str) -> LogFormat:
     """The format of a text in any of the ways above. Raises FormatError."""
     spelled = _spelled(text)
     pieces = Pieces(spelled)
-    is_tomcat = QUOTE in text or "%F" in text
+    is_tomcat = QUOTE in text or _TOMCAT.search(text) is not None
     place = 0
     while place < len(spelled.text):
         character, following = spelled.text[place], spelled.text[place + 1 : place + 2]
@@ -164,7 +166,7 @@ def _time(pieces: Pieces, name: str, text: str, place: int, rest: str) -> None:
             pieces.field(Field(f"%{{{part}}}t", None), place)
         return
     example = re.sub("%.", lambda found: _EXAMPLES.get(found[0], "?"), text, flags=re.DOTALL)
-    is_time = text in _UNIX or seconds_of(example.encode(errors="replace")) is not None
+    is_time = text in _UNIX or seconds_of(example.encode(errors="replace")) == _EXAMPLE
     pieces.field(Field(name, "time" if is_time else None), place)
 
 

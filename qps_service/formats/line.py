@@ -34,7 +34,7 @@ from typing import NamedTuple, Protocol
 
 from qps_service.formats.combined import CombinedReader
 from qps_service.formats.durations import nanoseconds_of
-from qps_service.formats.log_format import DECIDING, HOST, is_quoted
+from qps_service.formats.log_format import DECIDING, HOST, ends_in_list, is_quoted
 from qps_service.formats.named_fields import JsonReader, LtsvReader
 from qps_service.formats.presets import Field, LogFormat
 from qps_service.formats.timestamps import seconds_of
@@ -469,12 +469,12 @@ def patterns_of(pieces: Sequence[Piece]) -> list[bytes]:
     """A regular expression for each piece of a line; together they never go back."""
     around = zip((b"", *pieces), pieces, (*pieces[1:], b""), strict=False)
     return [
-        _field_pattern(before, following) if isinstance(piece, Field) else re.escape(piece)
+        _field_pattern(before, piece, following) if isinstance(piece, Field) else re.escape(piece)
         for before, piece, following in around
     ]
 
 
-def _field_pattern(before: Piece, following: Piece) -> bytes:
+def _field_pattern(before: Piece, piece: Field, following: Piece) -> bytes:
     """What is in a field between these; no two fields stand together."""
     if isinstance(before, Field) or isinstance(following, Field):
         raise TypeError("expected text between two fields")
@@ -483,6 +483,8 @@ def _field_pattern(before: Piece, following: Piece) -> bytes:
     end = re.escape(following)
     if is_quoted(before, following):
         return rb'(?:[^"\\\n]++|\\.)*+'
+    if ends_in_list(piece, following):
+        return rb"(?:[^\n ,]++|, ?| : )*+"
     if len(following) == 1:
         return rb"[^\n" + end + b"]*+"
     return b"(?>.*?(?=" + end + b"))"

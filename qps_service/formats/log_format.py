@@ -21,6 +21,13 @@ class Field(NamedTuple):
     # method, route, request, status, bytes, time, duration or host; None for a field that is skipped over
     role: str | None
     unit: str | None = None  # of a duration, one of durations.UNITS
+    is_list: bool = False  # of several values perhaps, with `, ` or ` : ` between them, as nginx writes them
+
+
+def ends_in_list(piece: "Field | bytes", following: "Field | bytes") -> bool:
+    """Whether such a field goes up to the first blank that is not within a list."""
+    is_blank = isinstance(following, bytes) and following.startswith(b" ") and not following.startswith(b" :")
+    return isinstance(piece, Field) and piece.is_list and is_blank
 
 
 def is_quoted(before: Field | bytes, following: Field | bytes) -> bool:

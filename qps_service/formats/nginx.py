@@ -13,9 +13,9 @@ begins with a double quote is bare.
 
 nginx passes some requests on and answers others by itself, and may log these in a format that lacks what
 there is to say of an upstream: so Nginx Proxy Manager does. And where it tries several upstreams, the values
-of each stand in one field, with blanks between (ngx_http_upstream_module, $upstream_status). Where a format
-has such fields right before the status, both kinds of lines shift it: they are read by formats that lack
-these fields or have them two or three times, which stand behind as in a list.
+of each stand in one field, as `0.1, 0.2 : 0.3` (ngx_http_upstream_module, $upstream_addr): a blank between
+them ends no field. Where a format has such fields right before the status, lines without an upstream shift
+it: they are read by formats that lack these fields, which stand behind as in a list.
 """
 
 import re
@@ -59,6 +59,8 @@ ROLES = {
 NEEDED = {"route": "$route or $request", "status": "$status"}
 APART = "$request_method $request_uri"
 
+# With a value for each upstream, unlike headers.
+_LIST = re.compile("upstream_(?!http_|cookie_|trailer_)")
 _ORDER = {name: rank for rank, name in enumerate(ROLES)}
 # A digit may come first: nginx has its regular expressions' $1.
 _NAME = re.compile(r"\$(?:\{([a-z0-9_]+)\}|([a-z0-9_]+))", re.IGNORECASE)
@@ -102,15 +104,16 @@ def read(text: str, *, lenient: bool = False) -> LogFormat:
         else:
             role = ROLES.get(name)
             unit = name.removeprefix("duration_") if name.startswith("duration_") else "s"
-            pieces.field(Field(name, role, unit if role == "duration" else None), place)
+            unit = unit if role == "duration" else None
+            pieces.field(Field(name, role, unit, is_list=_LIST.match(name) is not None), place)
         place = end
     read = pieces.finish(lambda name: _ORDER[name], NEEDED, APART, lenient=lenient)
-    return read._replace(others=tuple(_without_or_with_more(read)))
+    return read._replace(others=tuple(_without_upstreams(read)))
 
 
-def _without_or_with_more(log_format: LogFormat) -> Iterator[LogFormat]:
-    """The same for lines with no upstream, or with two; none for a format that tells nothing of them in the
-    fields right before its status."""
+def _without_upstreams(log_format: LogFormat) -> Iterator[LogFormat]:
+    """The same for lines with no upstream; none for a format that tells nothing of them in the fields right
+    before its status."""
     pieces = log_format.pieces
     status = start = next(
         place for place, each in enumerate(pieces) if isinstance(each, Field) and each.role == "status"
@@ -123,14 +126,6 @@ def _without_or_with_more(log_format: LogFormat) -> Iterator[LogFormat]:
     # What stands before them is often of the upstream, too.
     for first in dict.fromkeys((start, upstreams[0])):
         yield log_format._replace(pieces=(*pieces[:first], *pieces[status:]))
-    values = sum(_has_several(pieces[place]) for place in upstreams)
-    for times in _FURTHER:
-        again: tuple[Field | bytes, ...] = (Field(_AGAIN, None), b" ") * (values * times)
-        yield log_format._replace(pieces=(*pieces[:status], *again, *pieces[status:]))
-
-
-_AGAIN = "upstream_again"  # what is told of a further upstream
-_FURTHER = (1, 2)  # so many; the colon of an internal redirect (`502 : 200`) takes the room of one
 
 
 def _is_skipped(piece: Field | bytes) -> bool:
@@ -139,11 +134,6 @@ def _is_skipped(piece: Field | bytes) -> bool:
 
 def _tells_upstream(piece: Field | bytes) -> bool:
     return isinstance(piece, Field) and piece.name.startswith("upstream_")
-
-
-def _has_several(piece: Field | bytes) -> bool:
-    """Whether it has a value for each upstream."""
-    return isinstance(piece, Field) and piece.name != "upstream_cache_status"
 
 
 class _Token(NamedTuple):

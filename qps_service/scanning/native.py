@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qps_service.formats.durations import UNITS
-from qps_service.formats.log_format import is_quoted
+from qps_service.formats.log_format import ends_in_list, is_quoted
 from qps_service.formats.presets import Field, LogFormat
 from qps_service.scanning.built import load
 from qps_service.scanning.options import ScanOptions, Spill
@@ -74,15 +74,16 @@ class NativeScanner:
 
 
 def _program(log_format: LogFormat) -> tuple[object, ...]:
-    """What a line begins with; each field: its role, whether it is quoted, and what follows; each member: its
-    role, its path, the zeros of its unit, and the numbers of those beside it; the zeros of the fields' unit;
-    whether blanks will do, and whether it is the combined family, or LTSV."""
+    """What a line begins with; each field: its role, whether it is quoted, or a list, and what follows; each
+    member: its role, its path, the zeros of its unit, and the numbers of those beside it; the zeros of the
+    fields' unit; whether blanks will do, and whether it is the combined family, or LTSV."""
     pieces = log_format.pieces
     head = pieces[0] if pieces and isinstance(pieces[0], bytes) else b""
     fields = []
     for before, piece, following in zip((b"", *pieces), pieces, (*pieces[1:], b""), strict=False):
         if isinstance(piece, Field) and isinstance(following, bytes):
-            fields.append((_ROLES.index(piece.role), is_quoted(before, following), following))
+            how = is_quoted(before, following), ends_in_list(piece, following)
+            fields.append((_ROLES.index(piece.role), *how, following))
     paths = [member.path for member in log_format.members]
     members = tuple(
         (_ROLES.index(role), path, UNITS[unit or "ns"], tuple(map(paths.index, beside)))

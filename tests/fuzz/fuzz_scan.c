@@ -144,6 +144,7 @@ static void spell_out(struct program *g, struct input *in)
         len = i + 1 < fields || next_byte(in) & 1 ? next_literal(in, literal) : 0;
         int is_quoted = before_len && len && before[before_len - 1] == '"' && *literal == '"';
         NEED(!add_field(g, role, is_quoted, literal, len));
+        g->fields[i].is_list = role == SKIPPED && len && *literal == ' ';
         memcpy(before, literal, before_len = len);
     }
 }

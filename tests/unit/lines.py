@@ -69,7 +69,7 @@ _LITERALS = (
 _BITS = (
     *(b"\t", b" ", b'"', b"\\", b'\\"', b"\n", b"\r", b"\r\n", b"\0", b"\xef\xbb\xbf", b"\xff", b"\x1b[31m"),
     *(b"0", b"9", b"?", b"#", b"%", b"-", b"|", b"]", b"HTTP/1.1", b"\\u0041", b"\\U0041", b"\\ud83d\\ude00"),
-    *(b"\\udc00", b"{", b"}", b"[", b"]", b",", b":", b"null"),
+    *(b"\\udc00", b"{", b"}", b"[", b"]", b",", b", ", b":", b" : ", b"null"),
 )
 # What stands around the fields of the combined family: the usual first.
 _BEFORE = (
@@ -202,7 +202,8 @@ def _format_of_text(random: Random, roles: list[str | None] | None = None) -> Lo
     for role in roles:
         if pieces or random.random() < 0.3:
             pieces.append(one or _literal(random))
-        pieces.append(Field(role or "other", role, random.choice(_UNITS) if role == "duration" else None))
+        unit = random.choice(_UNITS) if role == "duration" else None
+        pieces.append(Field(role or "other", role, unit, is_list=random.random() < 0.1))
     if random.random() < 0.3:
         pieces.append(one or _literal(random))
     return _text_format(pieces)

@@ -29,7 +29,8 @@ static int check_zeros(unsigned zeros)
     return -1;
 }
 
-/* (head, ((role, is_quoted, literal), ...)); what is read here runs no Python that could change them. */
+/* (head, ((role, is_quoted, is_list, literal), ...)); what is read here runs no Python that could change
+ * them. */
 static int set_fields(struct program *g, PyObject *head, PyObject *fields)
 {
     char *bytes;
@@ -43,8 +44,8 @@ static int set_fields(struct program *g, PyObject *head, PyObject *fields)
         goto no_memory;
     for (Py_ssize_t i = 0; i < fields_len; i++) {
         PyObject *literal;
-        int role, is_quoted;
-        if (!PyArg_ParseTuple(PyTuple_GetItem(fields, i), "ipS", &role, &is_quoted, &literal) ||
+        int role, is_quoted, is_list;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(fields, i), "ippS", &role, &is_quoted, &is_list, &literal) ||
             PyBytes_AsStringAndSize(literal, &bytes, &len) < 0)
             return -1;
         if (role < 0 || role >= ROLES || known >> role & 1) {
@@ -60,6 +61,7 @@ static int set_fields(struct program *g, PyObject *head, PyObject *fields)
             return -1;
         if (add_field(g, (enum role)role, is_quoted, bytes, (size_t)len) < 0)
             goto no_memory;
+        g->fields[i].is_list = is_list;
     }
     return 0;
 no_memory:

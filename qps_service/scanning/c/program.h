@@ -34,6 +34,7 @@ struct literal {
 struct field {
     enum role role;
     int is_quoted;
+    int is_list;            /* it ends at a blank, but for one behind a comma, or around a colon */
     struct literal literal; /* what follows; nothing for the field at the end of the line */
 };
 
@@ -52,7 +53,7 @@ struct shape {
         uint64_t word, mask;
         size_t len;
         enum role role;
-        int is_quoted;
+        int is_quoted, is_list;
     } parts[SHAPE_LIMIT];
     size_t leads, parts_len;
     /* Whether a duration ends the line, behind fields in quotes: then it is the last part, and what stands
@@ -129,7 +130,7 @@ static int program_open(struct program *g, const void *head, size_t len, size_t 
 }
 
 /* The next field. No role but SKIPPED comes twice, only behind the last field there may be nothing, and no
-   literal has a byte that ends a line. */
+   literal has a byte that ends a line. It is no list unless that is set. */
 static int add_field(struct program *g, enum role role, int is_quoted, const void *literal, size_t len)
 {
     struct field *f = &g->fields[g->fields_len];
@@ -224,12 +225,13 @@ static int is_quoted(struct program *g)
     last = h->has_tail ? g->fields + g->tail - 1 : last;
     for (const struct field *f = g->fields; f <= last; f++) {
         int is_around = f == request || f + 1 == request;
-        if ((f <= size && f->is_quoted != (f == request)) || f->literal.len > 8 ||
+        if ((f < size && f->is_list) || (f <= size && f->is_quoted != (f == request)) || f->literal.len > 8 ||
             (f < size && count_quotes(&f->literal) != (size_t)is_around) ||
             (f + 1 == request && f->literal.bytes[f->literal.len - 1] != '"'))
             return 0;
         h->parts[h->parts_len].role = f->role;
         h->parts[h->parts_len].is_quoted = f->is_quoted;
+        h->parts[h->parts_len].is_list = f->is_list;
         h->parts[h->parts_len].word = f->literal.word;
         h->parts[h->parts_len].mask = f->literal.mask;
         h->parts[h->parts_len++].len = f->literal.len;
@@ -288,7 +290,7 @@ static void prepare(struct program *g)
     for (size_t i = 0; i <= last; i++) {
         const struct field *f = &g->fields[i];
         int is_stop = f->literal.bytes[0] == g->delimiter;
-        if (f->is_quoted || f->literal.len != 1 || (i < first && !is_stop))
+        if (f->is_quoted || f->is_list || f->literal.len != 1 || (i < first && !is_stop))
             return;
         g->within += i >= first && is_stop;
     }

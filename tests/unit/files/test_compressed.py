@@ -234,11 +234,13 @@ class OneMember(packed_module.Stream):  # takes the end of a member for the end 
         return super()._feed_slice()
 
 
+SKIPPED = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"none"
+
+
 def test_zstd_frames_to_be_skipped_are_skipped() -> None:
     """As pzstd and seekable zstd write them."""
     frame = PACKERS[".zst"](SMALL)
-    skipped = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"none"
-    with opened(skipped + frame + skipped + frame + skipped, ".zst") as packed:
+    with opened(SKIPPED + frame + SKIPPED + frame + SKIPPED, ".zst") as packed:
         assert follow(packed) == (SMALL * 2, None)
 
 

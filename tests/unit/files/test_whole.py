@@ -15,10 +15,10 @@ import pytest
 
 from qps_service.files.whole import BLOCK, DamagedError, Whole
 from qps_service.values.counts import SAMPLE_LIMIT
-from tests.unit.files.test_compressed import PACKERS, TOO_LARGE, WINDOWED
+from tests.unit.files.test_compressed import PACKERS, SKIPPED, TOO_LARGE, WINDOWED
 
 MAX_LINE = 300
-COMPRESSIONS = {"plain": bytes, **PACKERS}
+COMPRESSIONS = {"plain": bytes, "pzstd": lambda text: SKIPPED + PACKERS[".zst"](text), **PACKERS}
 # No compression makes so little of it that one read takes it all.
 NOISE = random.Random(1).randbytes(200).hex().encode()
 LINES = b"".join((b"%d %s" % (number, NOISE))[: number % (MAX_LINE + 1)] + b"\n" for number in range(4000))

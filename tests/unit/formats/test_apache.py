@@ -125,12 +125,14 @@ test_refuses_and_names_the_place_in_what_was_pasted = refused(
 
 
 def check_time(text: str, written: bytes) -> None:
-    """`%{...}t` counts as a time just where what it writes is one."""
+    """`%{...}t` counts as a time just where what it writes is one, and that one."""
     found = make_reader(compile_format(f"[%{{{text}}}t] %U %>s")).roles(b"[%s] /a 200" % written)
     assert found is not None
-    assert ("time" in found) == (seconds_of(written) is not None)
+    assert ("time" in found) == (seconds_of(written) in SAID)
 
 
+NO_TIMES = [("%H:%M", b"14:50"), ("%Y%m%d%H%M%S", b"20261124145008")]  # the second looks like Unix time
+SAID = 1795531808, 1795531808 - 3600  # in UTC, and at +0100
 TIMES = [
     ("%d/%b/%Y:%H:%M:%S %z", b"24/Nov/2026:14:50:08 +0100"),
     ("%Y-%m-%dT%H:%M:%S%z", b"2026-11-24T14:50:08+0100"),
@@ -157,9 +159,10 @@ def check_quoting(quoted: Callable[[str], str], text: str) -> None:
     assert compile_format(quoted(text)).pieces == expected
 
 
+ANY_TIME = Patches((apache, "seconds_of", lambda _: SAID[0]))
 test_promise, test_twin = promises(
     *(Promise(check_time, None, [], text=text, written=written) for text, written in TIMES),
-    Promise(check_time, None, [Patches((apache, "seconds_of", lambda _: 0))], text="%H:%M", written=b"14:50"),
+    *(Promise(check_time, None, [ANY_TIME], text=text, written=written) for text, written in NO_TIMES),
     Promise(
         check_quoting, quoted, {"no escapes": lambda text: f'LogFormat "%U <{text}> %s" x'}, (FormatError,)
     ),

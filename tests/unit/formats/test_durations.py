@@ -60,7 +60,8 @@ def test_a_number_is_rounded_up_to_nanoseconds(number: str, unit: str) -> None:
 LINES: list[tuple[str, bytes, int | None]] = [
     (UPSTREAM, b'"GET / HTTP/1.1" 200 5 "0.1, 0.2" 0.250', 250 * MS),  # the whole wins
     ('"$request" $status "$upstream_response_time"', b'"GET / HTTP/1.1" 200 "0.1, 0.2 : -"', 300 * MS),
-    ("$remote_addr $upstream_response_time $status $uri", b"::1 0.1, 0.2 200 /", None),
+    ("$remote_addr $upstream_response_time $status $uri", b"::1 0.1, 0.2 200 /", 300 * MS),
+    ("$status $upstream_response_time $bytes_sent $uri", b"200 0.1, 0.2 : 0.3 5 /", 600 * MS),
     ("%m %U %>s %D", b"GET / 200 1500", 1500_000),
     ("%m %U %>s %{us}T %{ms}T", b"GET / 200 1500 2", 1500_000),
     ("%m %U %>s %{ms}T", b"GET / 200 2", 2 * MS),
@@ -68,6 +69,7 @@ LINES: list[tuple[str, bytes, int | None]] = [
     ("%m %U %>s %{s}T", b"GET / 200 2", None),
     ("%m %U %>s %400D", b"GET / 200 2", None),
     ("%m %U %>s %D %F", b"GET / 200 2 1", None),  # Tomcat's, of any version
+    ("%{%F %T}t %U %>s %D", b"2026-11-24 10:00:00 / 200 1500", 1500_000),  # strftime's %F
     ("$method $route $status $duration_ms", b"GET / 200 1.5", 1_500_000),
     ("$method $route $status $duration_ms", b"GET / 101 1500", None),
     ("$method $route $status $duration_ms", b"GET / 200", None),  # cut

@@ -5,13 +5,14 @@ import pytest
 
 from qps_service.counting.routes import Routes
 from qps_service.errors import FormatError
+from qps_service.formats import line as line_module
 from qps_service.formats import nginx
 from qps_service.formats.detection import choose
 from qps_service.formats.line import make_reader, request_of
 from qps_service.formats.presets import PRESETS, compile_format
 from qps_service.values.counts import Counts
 from tests.promised import Patches, Promise, promises
-from tests.unit.conftest import MakeScanner, by_each, pure_scanner
+from tests.unit.conftest import MakeScanner, by_each
 
 HAPROXY = "Nov 24 14:50:08 lb haproxy[9]: "
 PROXIED = "192.0.2.7:33317 [24/Nov/2026:14:50:08.655] web~ app/a1 10/0/30/69/109 "
@@ -160,10 +161,10 @@ def test_its_example_counts_and_is_known_by_itself(name: str) -> None:
     assert chosen.text == name
 
 
-def check_pasted(pasted: str, lines: dict[str, str]) -> None:
-    """A format with fields of an upstream right before the status."""
+def check_pasted(make: MakeScanner, pasted: str, lines: dict[str, str]) -> None:
+    """A format with fields of upstreams."""
     for line, expected in lines.items():
-        assert counted(pure_scanner, pasted, line) == expected
+        assert counted(make, pasted, line) == expected
 
 
 PASTED = (
@@ -185,6 +186,19 @@ UPSTREAMS: dict[str, dict[str, str]] = {
     '"$http_user_agent" $upstream_status $status $request_method $uri': {
         '"a b" 200 200 GET /a': "GET /a 200 -",
         '"a b" 404 GET /a': "GET /a 404 -",
+    },
+}
+LISTS: dict[str, dict[str, str]] = {
+    '"$request" $upstream_status $status $body_bytes_sent $upstream_response_time': {
+        '"GET /a HTTP/1.1" 502, 504 : 504 499 5 0.1, 0.2 : 0.3': "GET /a 499 5",
+        '"GET /a HTTP/1.1" 502, 502, 502, 502 200 5 0.1, 0.2, 0.3, 0.4': "GET /a 200 5",
+    },
+    "$upstream_addr $request_method $uri $status $upstream_response_time $bytes_sent": {
+        "10.0.0.1:80, unix:/b : 10.0.0.3:80 GET /a 200 0.1, - : 0.3 5": "GET /a 200 5",
+    },
+    # A header is no list.
+    "$upstream_status - $upstream_addr $status $upstream_http_x $bytes_sent $uri": {
+        "502, 200 - a, b 200 x, 5 /a": "- /a 200 5"
     },
 }
 NO_UPSTREAMS = (
@@ -215,18 +229,21 @@ NEAREST = {
     "": "",
 }
 
+AS_WORDS = Patches((line_module, "ends_in_list", lambda piece, following: False))
 PROXY_MANAGERS = {
-    "fields of an upstream must be there": Patches((nginx, "_without_or_with_more", lambda log_format: ())),
-    "there are two upstreams at most": Patches((nginx, "_FURTHER", (1,))),
-    "each upstream has one value": Patches((nginx, "_has_several", lambda piece: False)),
+    "fields of an upstream must be there": Patches((nginx, "_without_upstreams", lambda log_format: ())),
+    "a list ends at its first comma": AS_WORDS,
 }
 TWINS = {"nginx-proxy-manager": PROXY_MANAGERS}
 AS_SPELLED = Patches((nginx, "_tells_upstream", lambda piece: False))
+PASTES = [(UPSTREAMS, AS_SPELLED), (LISTS, AS_WORDS)]
 test_promise, test_twin = promises(
     *(promise for name in LOGS for promise in by_each(check_logs, TWINS.get(name, {}), name=name)),
     *(
-        Promise(check_pasted, None, [AS_SPELLED], pasted=pasted, lines=lines)
-        for pasted, lines in UPSTREAMS.items()
+        promise
+        for pastes, twin in PASTES
+        for pasted, lines in pastes.items()
+        for promise in by_each(check_pasted, [twin], pasted=pasted, lines=lines)
     ),
     *(Promise(check_nearest, None, {}, text=text, expected=expected) for text, expected in NEAREST.items()),
 )

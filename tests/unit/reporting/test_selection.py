@@ -1,5 +1,6 @@
 """Which requests `--route`, `--status`, `--method` and `--log` leave."""
 
+import os
 import re
 from typing import Any
 
@@ -25,8 +26,13 @@ def check_taken(select: Any, given: dict[str, Any], expected: tuple[int, ...]) -
 
 
 def check_logs(select: Any) -> None:
-    names = ("shop", "shop-2", "admin", "Shop")
-    for logs, expected in (((), names), (("shop",), names[:1]), (("shop*", "ad?in"), names[:3])):
+    names = ("shop", "shop-2", "admin", "Shop", os.fsdecode(b"\xff"))  # a file's, for summarize
+    for logs, expected in (
+        ((), names),
+        (("shop",), names[:1]),
+        (("shop*", "ad?in"), names[:3]),
+        ([r"*ff"], names[4:]),
+    ):
         assert tuple(name for name in names if select(logs=logs).takes_log(name)) == expected
 
 

@@ -23,11 +23,20 @@ from tests.durations import kept_otherwise
 pytestmark = pytest.mark.build
 
 LINE = b"1.2.3.4\tGET /%d\t200\t5\n"
-TIMED = (*((0, False, b"\t"), (1, False, b" "), (2, False, b"\t"), (4, False, b"\t")), (7, False, b""))
-FIELDS = ((0, False, b"\t"), (1, False, b" "), (2, False, b"\t"), (4, False, b"\t"), (5, False, b""))
+TIMED = (
+    *((0, False, False, b"\t"), (1, False, False, b" "), (2, False, False, b"\t"), (4, False, False, b"\t")),
+    (7, False, False, b""),
+)
+FIELDS = (
+    (0, False, False, b"\t"),
+    (1, False, False, b" "),
+    (2, False, False, b"\t"),
+    (4, False, False, b"\t"),
+    (5, False, False, b""),
+)
 # Programs for lines that the one under test rejects.
 OTHERS = (
-    (b"!", ((2, False, b" "), (4, False, b"")), (), 0, False, False, False),
+    (b"!", ((2, False, False, b" "), (4, False, False, b"")), (), 0, False, False, False),
     (b"", (), ((4, b"s", 0, ()), (2, b"r", 0, ()), (7, b"d", 6, (0,))), 0, False, False, False),
 )
 
@@ -77,12 +86,15 @@ NO_FIELDS: tuple[object, ...] = (
     [],
     ((0, False),),
     ((0, False, "text"),),
-    (("role", False, b""),),
-    ((4, False, b"a\r"),),
+    (("role", False, False, b""),),
+    ((4, False, False, b"a\r"),),
     (),
 )
-NO_ROLES = (((role, False, b""),) for role in (-1, 11, 2**40))
-NO_ORDER = (((4, False, b" "), (4, False, b"")), ((2, False, b""), (4, False, b"")))
+NO_ROLES = (((role, False, False, b""),) for role in (-1, 11, 2**40))
+NO_ORDER = (
+    ((4, False, False, b" "), (4, False, False, b"")),
+    ((2, False, False, b""), (4, False, False, b"")),
+)
 NO_MEMBERS: tuple[object, ...] = (
     [],
     ((4,),),
@@ -163,8 +175,10 @@ def test_kept_durations_of_any_kind(small_module: ModuleType) -> None:
 
 def test_many_bytes_end_fields(make: Make) -> None:
     separators = [bytes([byte]) for byte in range(32, 128) if byte not in b"0123456789ab"]
-    roles = [(0, False, each) for each in separators]
-    scanner = make(fields=(*roles[:-1], (2, False, separators[-1]), (4, False, b"")), is_lenient=False)
+    roles = [(0, False, False, each) for each in separators]
+    scanner = make(
+        fields=(*roles[:-1], (2, False, False, separators[-1]), (4, False, False, b"")), is_lenient=False
+    )
     line = b"".join(b"a" + each for each in separators[:-1]) + b"b" + separators[-1] + b"200\n"
     assert scanner.scan(line * 3) == (3, 0)
     assert list(scanner.take()[1]) == [(b"-", b"b", 200, 3, 0)]
@@ -296,7 +310,7 @@ def test_nothing_leaks(make: Make) -> None:
         timed.scan(lines(40))
         assert any(timed.take()[6])
         make(fields=(), members=((4, b"a", 0, ()), (2, b"b", 0, ()))).scan(b'{"a":200,"b":"/\\u0041"}\n')
-        fails(fields=((2, False, b" "), (4, False, b""), (5, False, b"")))
+        fails(fields=((2, False, False, b" "), (4, False, False, b""), (5, False, False, b"")))
         fails(fields=(), members=((4, b"a", 0, ()), (7, b"b", 0, (2,))))
         wrong = (b"", (), ((4, b"a", 0, ()), (11, b"b", 0, ())), 0, False, False, False)
         fails(programs=((b"", FIELDS, (), 0, True, False, False), *OTHERS, wrong))

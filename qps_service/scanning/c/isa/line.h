@@ -22,6 +22,20 @@
 #include "../wrapping.h"
 #include "combined.h" /* and with it json.h and find.h */
 
+/* The first blank in [p, end) that is not within a list; the end if there is none. */
+static inline const uint8_t *PER_ISA(end_of_list)(const uint8_t *p, const uint8_t *end)
+{
+    for (const uint8_t *begin = p; (p = PER_ISA(find)(p, end, ' ')) < end; p++) {
+        if (p > begin && p[-1] == ',')
+            continue;
+        if (end - p > 2 && p[1] == ':' && p[2] == ' ')
+            p += 2;
+        else
+            break;
+    }
+    return p;
+}
+
 /* Where the fields from f to before `last` are, from *start on; 0 if the line has another shape. */
 static inline int PER_ISA(match_some)(const struct field *f, const struct field *last, const uint8_t **start,
                                       const uint8_t *end, struct span *fields)
@@ -35,6 +49,10 @@ static inline int PER_ISA(match_some)(const struct field *f, const struct field 
             while ((p = PER_ISA(find_either)(p, end, '"', '\\')) < end && *p == '\\')
                 if ((p += 2) > end)
                     return 0;
+            if (!starts_with(p, end, &f->literal))
+                return 0;
+        } else if (f->is_list) {
+            p = PER_ISA(end_of_list)(p, end);
             if (!starts_with(p, end, &f->literal))
                 return 0;
         } else {

@@ -67,7 +67,8 @@ static inline int PER_ISA(match_quoted)(const struct shape *h, const uint8_t *p,
             p = PER_ISA(plain_quote)(p, end);
         else
             p = PER_ISA(find)(p, end, (uint8_t)h->parts[i].word);
-        if (!p || (load64(p) & h->parts[i].mask) != h->parts[i].word)
+        if (!p || (load64(p) & h->parts[i].mask) != h->parts[i].word ||
+            (h->parts[i].is_list && (p[-1] == ',' || (p[1] == ':' && p[2] == ' '))))
             return 0;
         fields[h->parts[i].role] = (struct span){begin, (size_t)(p - begin)};
         p += h->parts[i].len;
