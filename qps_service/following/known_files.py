@@ -213,6 +213,11 @@ class KnownFiles:
             for position in (*self._beginning_like(read), *others)
         )
 
+    def read_until(self, read: Read) -> int:
+        """Up to which byte a text has all that was read of a generation, of the longest; 0 if of none."""
+        like = self._beginning_like(read)
+        return max((each.offset for each in like if compare(each, read) is Match.FULL), default=0)
+
     def _beginning_like(self, read: Read) -> Iterator[Position]:
         """Those that begin with the same bytes, as far as both have so many. Comparing them all, in a
         directory with thousands of files, takes many seconds."""

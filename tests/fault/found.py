@@ -647,3 +647,53 @@ def two_that_begin_like_a_truncated_log(make: Make) -> None:
     rig.settle()
     assert rig.expected - rig.seen == {EQUAL.rstrip(): 1}
     assert rig.losses()
+
+
+def rotated_backup(
+    make: Make, name: str, *, store: bool = False, before: int = 0, mirrored: bool = True
+) -> None:
+    """A log of which a backup was made, that takes its place while nobody runs, is written to, and gets this
+    name. Only the last lines that were read tell where it parts from the log."""
+    rig, _ = begun(make, store=store)
+    rig.writer().lines(before)
+    rig.look()
+    if mirrored:
+        mirror(rig, 3)  # the text that ends here is all in the backup, and not all that was read of it
+        rig.look()
+    shutil.copy(rig.path, rig.root / "backup")
+    rig.writer().lines(7)
+    rig.look()
+    rig.stop()
+    (rig.root / "backup").rename(rig.path)
+    log = rig.writer()
+    log.lines(3)
+    log.close()
+    target = rig.beside(name)
+    target.parent.mkdir(exist_ok=True)
+    rig.path.rename(plain := target.with_suffix("") if target.suffix == ".gz" else target)
+    if plain != target:
+        pack(plain)
+    rig.writer()
+    rig.start()
+    rig.look()
+    assert rig.said("recognised")
+    rig.check()
+
+
+def backup_of_a_mirror_that_is_rotated(make: Make) -> None:
+    """Be it where the file is looked for that the mirror replaced."""
+    for store in (False, True):
+        rotated_backup(make, "access.log.1", store=store)
+    rotated_backup(make, "archive/app")
+
+
+def backup_that_is_rotated(make: Make) -> None:
+    """It is as long as what was read of the log, but for less than the samples tell."""
+    for store in (False, True):
+        rotated_backup(make, "access.log.1", store=store, before=3000, mirrored=False)
+
+
+def backup_that_is_rotated_and_compressed(make: Make) -> None:
+    """The archive's text is looked at line by line, too."""
+    rotated_backup(make, "access.log.1.gz")
+    rotated_backup(make, "access.log.1.gz", mirrored=False)

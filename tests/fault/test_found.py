@@ -243,6 +243,18 @@ TakesAnyArchive = twins.spoilt("TakesAnyArchive", "_discovery._classifier.is_mad
 # Says nothing of what it can't tell from a copy.
 LosesInSilence = twins.spoilt("LosesInSilence", "_discovery.take_losses", list)
 
+# Goes on where one text ends, or leaves out what begins one, whatever another tells of the lines that follow.
+GoesByOneText = twins.spoilt("GoesByOneText", "_discovery._classifier._after_parting", lambda *_: None)
+
+
+class ComparesNoPackedLines(Follower):
+    """Looks for what it knows of an archive line by line where a plain file would end."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        with twins.replaced("ENDLESS", None, recognition):
+            yield from super().read(now)
+
+
 TWINS = {
     found.mirrored_without_a_hint: twins.SaysNoDuplicate,
     found.backup_of_another_generation_written_over_the_log: KnowsItsOwnTextOnly,
@@ -281,6 +293,9 @@ TWINS = {
     found.lines_beside_an_archive: TakesAnyArchive,
     found.backup_with_many_lines_written_over_the_log: twins.SaysNoDuplicate,
     found.two_that_begin_like_a_truncated_log: LosesInSilence,
+    found.backup_of_a_mirror_that_is_rotated: GoesByOneText,
+    found.backup_that_is_rotated: GoesByOneText,
+    found.backup_that_is_rotated_and_compressed: ComparesNoPackedLines,
 }
 
 test_every_line_once, test_twin = promises(
