@@ -284,7 +284,12 @@ class OpenFiles:
         ]
         parts = [
             part_of(former, read, size, in_place=True),
-            *(part_of(each, read, size, has_name=True) for each in others),
+            # What stands before its beginning was read in yet another one, or left to this one.
+            *(
+                part
+                for each in others
+                if (part := part_of(each, read, size, has_name=True)) and part.until > each.begun
+            ),
             self._known_files.known_part(read, size, lambda _: True, anew=False),
         ]
         known = best_part(parts)

@@ -697,3 +697,20 @@ def backup_that_is_rotated_and_compressed(make: Make) -> None:
     """The archive's text is looked at line by line, too."""
     rotated_backup(make, "access.log.1.gz")
     rotated_backup(make, "access.log.1.gz", mirrored=False)
+
+
+def backup_written_over_the_log_and_mirrored(make: Make) -> None:
+    """The mirror has what was written to the backup, as the file has that is still open."""
+    for stops in (False, True):
+        rig, old = begun(make, store=True)
+        shutil.copy(rig.path, rig.root / "backup")
+        old.lines(1)
+        rig.look()
+        if stops:
+            rig.stop()
+        shutil.copyfile(rig.root / "backup", rig.path)
+        old.lines(5)
+        mirror(rig, 3)
+        if stops:
+            rig.start()
+        rig.check()

@@ -255,6 +255,14 @@ class ComparesNoPackedLines(Follower):
             yield from super().read(now)
 
 
+class ComparesWhatWasReadOnly(Follower):
+    """Does not compare with what an open file holds, but with what was read of it."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        with twins.replaced("common_start", lambda one, other, start: start, held_text):
+            yield from super().read(now)
+
+
 TWINS = {
     found.mirrored_without_a_hint: twins.SaysNoDuplicate,
     found.backup_of_another_generation_written_over_the_log: KnowsItsOwnTextOnly,
@@ -293,6 +301,7 @@ TWINS = {
     found.lines_beside_an_archive: TakesAnyArchive,
     found.backup_with_many_lines_written_over_the_log: twins.SaysNoDuplicate,
     found.two_that_begin_like_a_truncated_log: LosesInSilence,
+    found.backup_written_over_the_log_and_mirrored: ComparesWhatWasReadOnly,
     found.backup_of_a_mirror_that_is_rotated: GoesByOneText,
     found.backup_that_is_rotated: GoesByOneText,
     found.backup_that_is_rotated_and_compressed: ComparesNoPackedLines,
