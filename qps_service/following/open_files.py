@@ -284,11 +284,12 @@ class OpenFiles:
         ]
         parts = [
             part_of(former, read, size, in_place=True),
-            # What stands before its beginning was read in yet another one, or left to this one.
+            # Where that was opened after this file, what stands before its beginning was left to this one.
             *(
                 part
                 for each in others
-                if (part := part_of(each, read, size, has_name=True)) and part.until > each.begun
+                if (part := part_of(each, read, size, has_name=True))
+                and (part.until > each.begun or each.number < former.number)
             ),
             self._known_files.known_part(read, size, lambda _: True, anew=False),
         ]

@@ -714,3 +714,20 @@ def backup_written_over_the_log_and_mirrored(make: Make) -> None:
         if stops:
             rig.start()
         rig.check()
+
+
+def backup_of_what_is_older_than_our_time(make: Make) -> None:
+    """It is written over the log that was truncated; the copy is open, and nothing of it was counted."""
+    rig = make(files=BlindFiles(), from_start=False)
+    log = rig.writer()
+    log.lines(2)
+    rig.expected.clear()
+    rig.look()
+    shutil.copy(rig.path, rig.root / "backup")
+    rig.copytruncate()
+    log.lines(1)
+    rig.look()
+    shutil.copyfile(rig.root / "backup", rig.path)
+    rig.look()
+    log.lines(2)
+    rig.check()

@@ -301,6 +301,7 @@ TWINS = {
     found.lines_beside_an_archive: TakesAnyArchive,
     found.backup_with_many_lines_written_over_the_log: twins.SaysNoDuplicate,
     found.two_that_begin_like_a_truncated_log: LosesInSilence,
+    found.backup_of_what_is_older_than_our_time: KnowsItsOwnTextOnly,
     found.backup_written_over_the_log_and_mirrored: ComparesWhatWasReadOnly,
     found.backup_of_a_mirror_that_is_rotated: GoesByOneText,
     found.backup_that_is_rotated: GoesByOneText,
