@@ -392,7 +392,7 @@ class Classifier:
             return None
         whole = [self._known_files.read_until(source.read)]
         whole += [
-            max(each.position.offset, each.source.seen().size)
+            max(each.offset, each.source.seen().size if are_alike(each.source.read, source.read) else 0)
             for each in surroundings.held.values()
             if compare(each.position, source.read) is Match.FULL
         ]
@@ -426,11 +426,13 @@ class Classifier:
         return None
 
     def is_made_of_any(self, held: Iterable[Generation], source: Source) -> bool:
-        """Whether an archive has the time of the last write to one of the files that are open: then it has no
-        more. Raises OSError."""
+        """Whether an archive has the text of one of the files that are open, and the time of its last write:
+        then it has no more. Raises OSError."""
         modified = source.seen().modified
-        is_archive = source.descriptor is None
-        return is_archive and any(is_same_time(each.source.seen().modified, modified) for each in held)
+        return source.descriptor is None and any(
+            is_same_time(each.source.seen().modified, modified) and are_alike(each.source.read, source.read)
+            for each in held
+        )
 
     def _is_read_further(self, source: Source, known: Position, surroundings: Surroundings) -> bool:
         """Whether a text that was read up to `known` is that of another file, of which more was read."""

@@ -731,3 +731,17 @@ def backup_of_what_is_older_than_our_time(make: Make) -> None:
     rig.look()
     log.lines(2)
     rig.check()
+
+
+def mirror_written_in_the_same_moment(make: Make) -> None:
+    """As the file that it replaced, which systemd holds; each has lines of its own. It is compressed."""
+    rig, old = begun(make, store=True)
+    rig.stop()
+    mirror(rig, 5)
+    old.lines(4)
+    modified = os.fstat(old.descriptor).st_mtime_ns
+    os.utime(rig.path, ns=(modified, modified))
+    pack(rig.rotate())
+    rig.writer()
+    rig.start()
+    rig.check(losses=[])

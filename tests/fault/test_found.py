@@ -263,6 +263,16 @@ class ComparesWhatWasReadOnly(Follower):
             yield from super().read(now)
 
 
+# Takes an archive for that of a file that has its time, whatever stands in the two.
+GoesByTimeAlone = twins.spoilt(
+    "GoesByTimeAlone",
+    "_discovery._classifier.is_made_of_any",
+    lambda held, source: (
+        source.descriptor is None
+        and any(each.source.seen().modified == source.seen().modified for each in held)
+    ),
+)
+
 TWINS = {
     found.mirrored_without_a_hint: twins.SaysNoDuplicate,
     found.backup_of_another_generation_written_over_the_log: KnowsItsOwnTextOnly,
@@ -303,6 +313,7 @@ TWINS = {
     found.two_that_begin_like_a_truncated_log: LosesInSilence,
     found.backup_of_what_is_older_than_our_time: KnowsItsOwnTextOnly,
     found.backup_written_over_the_log_and_mirrored: ComparesWhatWasReadOnly,
+    found.mirror_written_in_the_same_moment: GoesByTimeAlone,
     found.backup_of_a_mirror_that_is_rotated: GoesByOneText,
     found.backup_that_is_rotated: GoesByOneText,
     found.backup_that_is_rotated_and_compressed: ComparesNoPackedLines,
