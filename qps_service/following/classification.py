@@ -13,7 +13,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from qps_service.files.compressed import CompressedError, why_not
-from qps_service.files.fingerprint import Match, begins_alike, compare
+from qps_service.files.fingerprint import Match, begins_alike, common, compare
 from qps_service.files.kernel import Files, Seen, explain
 from qps_service.files.recognition import TAIL_LIMIT, KnownPart, beginning_of, is_proven, proves
 from qps_service.files.rotated_names import is_compressed, plain_name
@@ -387,18 +387,24 @@ class Classifier:
         looked. It parts from a text that was read before that ends, and after the end of each of which it
         has all."""
         source, position, _ = fresh
-        known = self._known_part(fresh, surroundings)
-        if known is None or b"\n" not in source.read(_BLOCK, known.until):
+        read, whole, may_part = source.read, 0, False
+        for each in self._known_files.beginning_like(read):
+            has_all = compare(each, read) is Match.FULL
+            whole = max(whole, each.offset * has_all)
+            may_part |= not has_all and common(each, read) > 0
+        for held in surroundings.held.values():
+            has_all = are_alike(read, held.source.read)
+            if compare(held.position, read) is Match.FULL:
+                whole = max(whole, held.offset, held.source.seen().size * has_all)
+            may_part |= not has_all and common(held.position, read) > 0
+        known = None
+        with suppress(CompressedError):  # what is damaged is told of by whoever reads it
+            known = self._known_part(fresh, surroundings) if may_part else None
+        if known is None or b"\n" not in read(_BLOCK, known.until):
             return None
-        whole = [self._known_files.read_until(source.read)]
-        whole += [
-            max(each.offset, each.source.seen().size if are_alike(each.source.read, source.read) else 0)
-            for each in surroundings.held.values()
-            if compare(each.position, source.read) is Match.FULL
-        ]
         last = max(known.until - TAIL_LIMIT, 0)
-        is_sure = proves(source.read(known.until - last, last), by_time=True)
-        if not is_sure or known.until - known.doubtful <= max(whole):
+        is_sure = proves(read(known.until - last, last), by_time=True)
+        if not is_sure or known.until - known.doubtful <= whole:
             return None
         self._announcer.recognised(position.name, count_lines(source, known.until), known.doubtful)
         return Found(source, begin_at(source, position, known.until))
