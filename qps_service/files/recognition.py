@@ -16,6 +16,7 @@ from typing import NamedTuple
 from zlib import adler32, crc32
 
 from qps_service.files.fingerprint import Read, common
+from qps_service.files.sources import ENDLESS
 from qps_service.values.positions import PREFIX_LIMIT, Position
 
 DIFFERENT_LINES = 16
@@ -149,12 +150,14 @@ def known_part(
     `anew`: whether the file was created under the log's name. That is what rotations do, and clients that ask
     in turns for the same things make logs without times alike: only times prove then.
     """
-    if not agreed and (anew or not tail):
+    if not agreed and (anew or not tail or size == ENDLESS):
         return None
     parted = line_start(read, agreed)
     lines = _CommonLines(_entries(tail), end, parted)
     place = min(parted, end - lines.size)
     covered = place == end - lines.size
+    if size == ENDLESS:
+        size = place + COPY_LIMIT
     if size - place > COPY_LIMIT:
         # The text's end will be where the copy ends.
         place = line_start(read, size - COPY_LIMIT)

@@ -13,9 +13,9 @@ from enum import Enum
 from typing import NamedTuple
 
 from qps_service.files.compressed import CompressedError, why_not
-from qps_service.files.fingerprint import Match, begins_alike, compare
+from qps_service.files.fingerprint import Match, begins_alike, common, compare
 from qps_service.files.kernel import Files, Seen, explain
-from qps_service.files.recognition import TAIL_LIMIT, beginning_of, is_proven, proves
+from qps_service.files.recognition import TAIL_LIMIT, KnownPart, beginning_of, is_proven, proves
 from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.files.sources import Source, count_lines, goes_beyond, open_seen, open_source
 from qps_service.following.announcer import Announcer
@@ -275,6 +275,9 @@ class Classifier:
                     continue
                 if self._is_read_further(source, position, surroundings):
                     break
+                fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
+                if parted := self._after_parting(fresh, surroundings):
+                    return parted
                 return Found(source, position._replace(identity=identity, name=path))
         source.close()
         return None
@@ -363,16 +366,46 @@ class Classifier:
     def _after_known_part(self, fresh: Found, surroundings: Surroundings) -> Found:
         """What somebody put in the log's place, and what was rotated before anybody looked."""
         source, position, _ = fresh
-        known = part_of_any(
+        known = self._known_part(fresh, surroundings)
+        if known is None or not known.until:
+            return fresh
+        self._announcer.recognised(position.name, count_lines(source, known.until), known.doubtful)
+        return Found(source, begin_at(source, position, known.until))
+
+    def _known_part(self, fresh: Found, surroundings: Surroundings) -> KnownPart | None:
+        return part_of_any(
             self._files,
             self._known_files,
             surroundings.held.values(),
-            position.identity,
-            source,
+            fresh.position.identity,
+            fresh.source,
             has_name=surroundings.is_present,
         )
-        if known is None or not known.until:
-            return fresh
+
+    def _after_parting(self, fresh: Found, surroundings: Surroundings) -> Found | None:
+        """What a backup has of its own that took the log's place, was written to, and rotated before anybody
+        looked. It parts from a text that was read before that ends, and after the end of each of which it
+        has all."""
+        source, position, _ = fresh
+        read, whole, may_part = source.read, 0, False
+        for each in self._known_files.beginning_like(read):
+            has_all = compare(each, read) is Match.FULL
+            whole = max(whole, each.offset * has_all)
+            may_part |= not has_all and common(each, read) > 0
+        for held in surroundings.held.values():
+            has_all = are_alike(read, held.source.read)
+            if compare(held.position, read) is Match.FULL:
+                whole = max(whole, held.offset, held.source.seen().size * has_all)
+            may_part |= not has_all and common(held.position, read) > 0
+        known = None
+        with suppress(CompressedError):  # what is damaged is told of by whoever reads it
+            known = self._known_part(fresh, surroundings) if may_part else None
+        if known is None or b"\n" not in read(_BLOCK, known.until):
+            return None
+        last = max(known.until - TAIL_LIMIT, 0)
+        is_sure = proves(read(known.until - last, last), by_time=True)
+        if not is_sure or known.until - known.doubtful <= whole:
+            return None
         self._announcer.recognised(position.name, count_lines(source, known.until), known.doubtful)
         return Found(source, begin_at(source, position, known.until))
 
@@ -394,15 +427,18 @@ class Classifier:
                     source, generation.position._replace(offset=part.until), surroundings
                 )
             ):
-                return Found(source, begin_at(source, position, part.until if part else 0))
+                on = Found(source, begin_at(source, position, part.until if part else 0))
+                return on if again else self._after_parting(fresh, surroundings) or on
         return None
 
     def is_made_of_any(self, held: Iterable[Generation], source: Source) -> bool:
-        """Whether an archive has the time of the last write to one of the files that are open: then it has no
-        more. Raises OSError."""
+        """Whether an archive has the text of one of the files that are open, and the time of its last write:
+        then it has no more. Raises OSError."""
         modified = source.seen().modified
-        is_archive = source.descriptor is None
-        return is_archive and any(is_same_time(each.source.seen().modified, modified) for each in held)
+        return source.descriptor is None and any(
+            is_same_time(each.source.seen().modified, modified) and are_alike(each.source.read, source.read)
+            for each in held
+        )
 
     def _is_read_further(self, source: Source, known: Position, surroundings: Surroundings) -> bool:
         """Whether a text that was read up to `known` is that of another file, of which more was read."""
@@ -463,6 +499,12 @@ class Classifier:
         if mine.digest and self._known_files.ignored.has_text(mine.digest):
             return mine
         resemblance, position = self._known_files.resembles(read, surroundings.is_present, seen.modified)
+        held = self._resembles_held(read, seen, surroundings)
+        may_be_news = surroundings.log_was_replaced and seen.modified >= surroundings.since // SECOND * SECOND
+        if (
+            resemblance is Resemblance.CONTINUED or (may_be_news and Resemblance.COPY in (resemblance, held))
+        ) and (parted := self._after_parting(fresh, surroundings)):
+            return parted
         if position and resemblance is Resemblance.CONTINUED:
             if self._is_of_held(source, read, position, surroundings):
                 return mine
@@ -473,7 +515,6 @@ class Classifier:
                 return mine
             continued = position._replace(identity=fresh.position.identity, name=path)
             return _longer(fresh._replace(position=continued), twin, surroundings) or mine
-        held = self._resembles_held(read, seen, surroundings)
         if Resemblance.COPY in (resemblance, held):
             # A mirror that was rotated and compressed before anybody looked may have more.
             return (self._after_held(fresh, surroundings) if is_compressed(path) else None) or mine

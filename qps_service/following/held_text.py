@@ -39,17 +39,18 @@ def part_of_held(
     """How much of a file stands in one that is open, and is read there. `anew`: whether it was created where
     the log is."""
     original, size = generation.source, source.seen().size
-    if is_cut(generation.position, original):
-        return part_of(generation.position, source.read, size, anew=anew)
-    agreed = common(generation.position, source.read)
-    if agreed:
+    was_cut = is_cut(generation.position, original)
+    # What was read of it before that, or what is read there next.
+    former = part_of(generation.position, source.read, size, anew=anew) if was_cut else None
+    agreed = 0 if was_cut else common(generation.position, source.read)
+    if agreed or was_cut:
         agreed = common_start(original, source, agreed)
-    if is_renumbered(generation, identity, source):
+    if not was_cut and is_renumbered(generation, identity, source):
         return KnownPart(line_start(source.read, agreed))
-    if anew and not agreed:
-        return None
+    if not agreed and (anew or was_cut):
+        return former
     end = line_start(original.read, original.seen().size)
-    return known_part(
+    part = known_part(
         source.read,
         size,
         agreed=agreed,
@@ -59,6 +60,7 @@ def part_of_held(
         has_name=has_name(files, generation),
         anew=anew,
     )
+    return best_part([former, part])
 
 
 def part_of_any(

@@ -179,7 +179,7 @@ class KnownFiles:
         where what it was made of was, if it was made just now."""
         best: Position | None = None
         alike: Position | None = None
-        for position in self._beginning_like(read):
+        for position in self.beginning_like(read):
             match = compare(position, read)
             if match not in (Match.PREFIX, Match.FULL):
                 continue
@@ -210,10 +210,10 @@ class KnownFiles:
         `others`: of those that are open."""
         return any(
             goes_further(position, known) and begins_alike(position, read) and is_proven(read, position)
-            for position in (*self._beginning_like(read), *others)
+            for position in (*self.beginning_like(read), *others)
         )
 
-    def _beginning_like(self, read: Read) -> Iterator[Position]:
+    def beginning_like(self, read: Read) -> Iterator[Position]:
         """Those that begin with the same bytes, as far as both have so many. Comparing them all, in a
         directory with thousands of files, takes many seconds."""
         start = read(_START, 0)

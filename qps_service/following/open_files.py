@@ -292,7 +292,13 @@ class OpenFiles:
         ]
         parts = [
             part_of(former, read, size, in_place=True),
-            *(part_of(each, read, size, has_name=True) for each in others),
+            # Where that was opened after this file, what stands before its beginning was left to this one.
+            *(
+                part
+                for each in others
+                if (part := part_of(each, read, size, has_name=True))
+                and (part.until > each.begun or each.number < former.number)
+            ),
             self._known_files.known_part(read, size, lambda _: True, anew=False),
         ]
         known = best_part(parts)

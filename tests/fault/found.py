@@ -680,3 +680,101 @@ def moved_with_the_directory_after_a_rotation(make: Make) -> None:
     rig.writer().lines(1)
     rig.start()
     rig.check(losses=[])
+
+
+def rotated_backup(
+    make: Make, name: str, *, store: bool = False, before: int = 0, mirrored: bool = True
+) -> None:
+    """A log of which a backup was made, that takes its place while nobody runs, is written to, and gets this
+    name. Only the last lines that were read tell where it parts from the log."""
+    rig, _ = begun(make, store=store)
+    rig.writer().lines(before)
+    rig.look()
+    if mirrored:
+        mirror(rig, 3)  # the text that ends here is all in the backup, and not all that was read of it
+        rig.look()
+    shutil.copy(rig.path, rig.root / "backup")
+    rig.writer().lines(7)
+    rig.look()
+    rig.stop()
+    (rig.root / "backup").rename(rig.path)
+    log = rig.writer()
+    log.lines(3)
+    log.close()
+    target = rig.beside(name)
+    target.parent.mkdir(exist_ok=True)
+    rig.path.rename(plain := target.with_suffix("") if target.suffix == ".gz" else target)
+    if plain != target:
+        pack(plain)
+    rig.writer()
+    rig.start()
+    rig.look()
+    assert rig.said("recognised")
+    rig.check()
+
+
+def backup_of_a_mirror_that_is_rotated(make: Make) -> None:
+    """Be it where the file is looked for that the mirror replaced."""
+    for store in (False, True):
+        rotated_backup(make, "access.log.1", store=store)
+    rotated_backup(make, "archive/app")
+
+
+def backup_that_is_rotated(make: Make) -> None:
+    """It is as long as what was read of the log, but for less than the samples tell."""
+    for store in (False, True):
+        rotated_backup(make, "access.log.1", store=store, before=3000, mirrored=False)
+
+
+def backup_that_is_rotated_and_compressed(make: Make) -> None:
+    """The archive's text is looked at line by line, too."""
+    rotated_backup(make, "access.log.1.gz")
+    rotated_backup(make, "access.log.1.gz", mirrored=False)
+
+
+def backup_written_over_the_log_and_mirrored(make: Make) -> None:
+    """The mirror has what was written to the backup, as the file has that is still open."""
+    for stops in (False, True):
+        rig, old = begun(make, store=True)
+        shutil.copy(rig.path, rig.root / "backup")
+        old.lines(1)
+        rig.look()
+        if stops:
+            rig.stop()
+        shutil.copyfile(rig.root / "backup", rig.path)
+        old.lines(5)
+        mirror(rig, 3)
+        if stops:
+            rig.start()
+        rig.check()
+
+
+def backup_of_what_is_older_than_our_time(make: Make) -> None:
+    """It is written over the log that was truncated; the copy is open, and nothing of it was counted."""
+    rig = make(files=BlindFiles(), from_start=False)
+    log = rig.writer()
+    log.lines(2)
+    rig.expected.clear()
+    rig.look()
+    shutil.copy(rig.path, rig.root / "backup")
+    rig.copytruncate()
+    log.lines(1)
+    rig.look()
+    shutil.copyfile(rig.root / "backup", rig.path)
+    rig.look()
+    log.lines(2)
+    rig.check()
+
+
+def mirror_written_in_the_same_moment(make: Make) -> None:
+    """As the file that it replaced, which systemd holds; each has lines of its own. It is compressed."""
+    rig, old = begun(make, store=True)
+    rig.stop()
+    mirror(rig, 5)
+    old.lines(4)
+    modified = os.fstat(old.descriptor).st_mtime_ns
+    os.utime(rig.path, ns=(modified, modified))
+    pack(rig.rotate())
+    rig.writer()
+    rig.start()
+    rig.check(losses=[])

@@ -266,6 +266,36 @@ class KnowsItByItsNumberAlone(twins.Spoilt):
 # Says nothing of what it can't tell from a copy.
 LosesInSilence = twins.spoilt("LosesInSilence", "_discovery.take_losses", list)
 
+# Goes on where one text ends, or leaves out what begins one, whatever another tells of the lines that follow.
+GoesByOneText = twins.spoilt("GoesByOneText", "_discovery._classifier._after_parting", lambda *_: None)
+
+
+class ComparesNoPackedLines(Follower):
+    """Looks for what it knows of an archive line by line where a plain file would end."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        with twins.replaced("ENDLESS", None, recognition):
+            yield from super().read(now)
+
+
+class ComparesWhatWasReadOnly(Follower):
+    """Does not compare with what an open file holds, but with what was read of it."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        with twins.replaced("common_start", lambda one, other, start: start, held_text):
+            yield from super().read(now)
+
+
+# Takes an archive for that of a file that has its time, whatever stands in the two.
+GoesByTimeAlone = twins.spoilt(
+    "GoesByTimeAlone",
+    "_discovery._classifier.is_made_of_any",
+    lambda held, source: (
+        source.descriptor is None
+        and any(each.source.seen().modified == source.seen().modified for each in held)
+    ),
+)
+
 TWINS = {
     found.mirrored_without_a_hint: twins.SaysNoDuplicate,
     found.backup_of_another_generation_written_over_the_log: KnowsItsOwnTextOnly,
@@ -305,6 +335,12 @@ TWINS = {
     found.backup_with_many_lines_written_over_the_log: twins.SaysNoDuplicate,
     found.two_that_begin_like_a_truncated_log: LosesInSilence,
     found.moved_with_the_directory_after_a_rotation: KnowsItByItsNumberAlone,
+    found.backup_of_what_is_older_than_our_time: KnowsItsOwnTextOnly,
+    found.backup_written_over_the_log_and_mirrored: ComparesWhatWasReadOnly,
+    found.mirror_written_in_the_same_moment: GoesByTimeAlone,
+    found.backup_of_a_mirror_that_is_rotated: GoesByOneText,
+    found.backup_that_is_rotated: GoesByOneText,
+    found.backup_that_is_rotated_and_compressed: ComparesNoPackedLines,
 }
 
 test_every_line_once, test_twin = promises(
