@@ -5,7 +5,6 @@ A route fits a glob as it is shown (text/escape.py), as a whole: `*` stands for 
 of one kind one has to fit; of each kind that is given, one.
 """
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from fnmatch import translate
@@ -47,7 +46,7 @@ class Selection(NamedTuple):
 
     def takes_log(self, name: str) -> bool:
         """Whether the log of this name is wanted."""
-        return _fits(os.fsencode(name), self.logs)
+        return _fits(name.encode("utf-8", "surrogateescape"), self.logs)
 
     @property
     def takes_latency(self) -> Callable[[LatencyKey], bool] | None:
