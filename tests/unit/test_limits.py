@@ -52,7 +52,7 @@ from qps_service.values.positions import Identity, IgnoredFile, Position
 from qps_service.values.reports import Window
 from tests.following import BlindFiles, Rig
 from tests.limits import Doubled, default_of
-from tests.promised import Promise, promises
+from tests.promised import promises
 
 SECOND = 10**9
 
@@ -399,43 +399,35 @@ def datagrams_are_small(tmp_path: Path) -> None:
 
 
 test_promise, test_twin = promises(
-    Promise(long_lines_are_rejected, None, [Doubled("max_line")]),
-    Promise(deep_json_ends_the_line, None, [Doubled("formats.json_members:DEPTH_LIMIT")]),
-    Promise(formats_with_many_members_are_refused, None, [Doubled("formats.json_lines:MEMBERS_LIMIT")]),
-    Promise(long_lists_of_formats_are_refused, None, [Doubled("formats.presets:LIST_LIMIT")]),
-    Promise(samples_are_short, None, [Doubled("scanning.pure:SAMPLE_LIMIT")]),
-    Promise(further_routes_are_other, None, [Doubled("max_routes")]),
-    Promise(long_routes_are_other, None, [Doubled("max_route")]),
-    Promise(further_routes_of_a_summary_are_other, None, [Doubled("commands.summarize:MAX_ROUTES")]),
-    Promise(few_rotated_files_stay_open, None, [Doubled("open_generations")]),
-    Promise(quiet_files_are_closed, None, [Doubled("quiet")]),
-    Promise(few_closed_files_are_remembered, None, [Doubled("following.known_files:RETIRED_LIMIT")]),
-    Promise(
-        closed_files_have_a_part_of_the_ledger,
-        None,
-        [
+    {
+        long_lines_are_rejected: [Doubled("max_line")],
+        deep_json_ends_the_line: [Doubled("formats.json_members:DEPTH_LIMIT")],
+        formats_with_many_members_are_refused: [Doubled("formats.json_lines:MEMBERS_LIMIT")],
+        long_lists_of_formats_are_refused: [Doubled("formats.presets:LIST_LIMIT")],
+        samples_are_short: [Doubled("scanning.pure:SAMPLE_LIMIT")],
+        further_routes_are_other: [Doubled("max_routes")],
+        long_routes_are_other: [Doubled("max_route")],
+        further_routes_of_a_summary_are_other: [Doubled("commands.summarize:MAX_ROUTES")],
+        few_rotated_files_stay_open: [Doubled("open_generations")],
+        quiet_files_are_closed: [Doubled("quiet")],
+        few_closed_files_are_remembered: [Doubled("following.known_files:RETIRED_LIMIT")],
+        closed_files_have_a_part_of_the_ledger: [
             Doubled("configuration.loader:RETIRED_PART", to=2),
             Doubled("configuration.loader:RETIRED_MOST"),
             Doubled("following.known_files:RETIRED_LEAST"),
         ],
-    ),
-    Promise(
-        many_logs_share_what_is_remembered_of_others, None, [Doubled("service.pipeline:ALL_IGNORED_LIMIT")]
-    ),
-    Promise(few_files_that_nothing_tells_are_looked_at, None, [Doubled("following.discovery:RETRIES")]),
-    Promise(all_files_are_looked_at_now_and_then, None, [Doubled("following.follower:SWEEP_EVERY")]),
-    Promise(the_end_of_an_open_file_is_known_by_lines, None, [Doubled("following.held_text:HELD_LIMIT")]),
-    Promise(few_directories_with_dates_are_looked_into, None, [Doubled("following.directories:DATED_LIMIT")]),
-    Promise(
-        many_directories_that_were_missed_are_looked_into,
-        None,
-        [Doubled("following.directories:MISSED_LIMIT")],
-    ),
-    Promise(few_files_with_dates_are_open_at_first, None, [Doubled("following.directories:LATE_LIMIT")]),
-    Promise(few_directories_are_learned, None, [Doubled("following.directories:ASIDE_LIMIT")]),
-    Promise(a_log_says_little_in_a_minute, None, [Doubled("following.announcer:BURST")]),
-    Promise(rotations_are_summed_up, None, [Doubled("following.announcer:ROTATIONS_SAID_EVERY")]),
-    Promise(files_closed_early_are_summed_up, None, [Doubled("following.announcer:LET_GO_SAID_EVERY")]),
-    Promise(the_journal_has_few_rows, None, [Doubled("journal.rows")]),
-    Promise(datagrams_are_small, None, [Doubled("statsd.datagram")]),
+        many_logs_share_what_is_remembered_of_others: [Doubled("service.pipeline:ALL_IGNORED_LIMIT")],
+        few_files_that_nothing_tells_are_looked_at: [Doubled("following.discovery:RETRIES")],
+        all_files_are_looked_at_now_and_then: [Doubled("following.follower:SWEEP_EVERY")],
+        the_end_of_an_open_file_is_known_by_lines: [Doubled("following.held_text:HELD_LIMIT")],
+        few_directories_with_dates_are_looked_into: [Doubled("following.directories:DATED_LIMIT")],
+        many_directories_that_were_missed_are_looked_into: [Doubled("following.directories:MISSED_LIMIT")],
+        few_files_with_dates_are_open_at_first: [Doubled("following.directories:LATE_LIMIT")],
+        few_directories_are_learned: [Doubled("following.directories:ASIDE_LIMIT")],
+        a_log_says_little_in_a_minute: [Doubled("following.announcer:BURST")],
+        rotations_are_summed_up: [Doubled("following.announcer:ROTATIONS_SAID_EVERY")],
+        files_closed_early_are_summed_up: [Doubled("following.announcer:LET_GO_SAID_EVERY")],
+        the_journal_has_few_rows: [Doubled("journal.rows")],
+        datagrams_are_small: [Doubled("statsd.datagram")],
+    },
 )

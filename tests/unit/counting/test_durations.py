@@ -121,15 +121,19 @@ def check_memory() -> None:
 
 
 test_promise, test_twin = promises(
-    Promise(
-        check_they_go_with_their_requests,
-        None,
-        {
+    {
+        check_they_go_with_their_requests: {
             "a route of their own": Patches(
                 (aggregator, "LatencyKey", lambda route, of: LatencyKey(route if of == 2 else b"other", of))
             )
         },
-    ),
+        check_places_are_for_new_bins: {
+            "as if all were": Patches((durations.Durations, "_known", lambda self, key: ()))
+        },
+        check_default_buckets: {"without 2.5": Patches((durations, "COARSE", NO_QUARTERS))},
+        check_all_bins: [Doubled("counting.budget:MAX_BINS")],
+        check_memory: [Patches((durations, "Bins", dict))],
+    },
     Promise(
         check_the_bound,
         5000,
@@ -142,12 +146,4 @@ test_promise, test_twin = promises(
         logs=8,
         keys=4,
     ),
-    Promise(
-        check_places_are_for_new_bins,
-        None,
-        {"as if all were": Patches((durations.Durations, "_known", lambda self, key: ()))},
-    ),
-    Promise(check_default_buckets, None, {"without 2.5": Patches((durations, "COARSE", NO_QUARTERS))}),
-    Promise(check_all_bins, None, [Doubled("counting.budget:MAX_BINS")]),
-    Promise(check_memory, None, [Patches((durations, "Bins", dict))]),
 )

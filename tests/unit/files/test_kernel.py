@@ -13,7 +13,7 @@ from qps_service.files import kernel
 from qps_service.files.kernel import Files
 from qps_service.files.recognition import known_part, tail_of
 from qps_service.files.sources import Plain, common_start, count_lines
-from tests.promised import Patches, Promise, promises
+from tests.promised import Patches, promises
 
 SECOND = 10**9
 
@@ -83,20 +83,16 @@ def check_signs_of_life(tmp_path: Path) -> None:
 
 
 test_promise, test_twin = promises(
-    Promise(check_birth, None, {"no mask": Patches((kernel, "_STATX_BTIME", 0x1000))}),
-    Promise(
-        check_times_fit_into_the_ledger, None, {"any time": Patches((kernel, "_within", lambda time: time))}
-    ),
-    Promise(check_signs_of_life, None, {"silent": Patches((kernel, "LARGE", 512 * 1024))}),
-    Promise(
-        check_age,
-        None,
-        {
+    {
+        check_birth: {"no mask": Patches((kernel, "_STATX_BTIME", 0x1000))},
+        check_times_fit_into_the_ledger: {"any time": Patches((kernel, "_within", lambda time: time))},
+        check_signs_of_life: {"silent": Patches((kernel, "LARGE", 512 * 1024))},
+        check_age: {
             "written": Patches(
                 (Files, "age", lambda self, number: time.time_ns() - os.fstat(number).st_mtime_ns)
             )
         },
-    ),
+    },
 )
 
 

@@ -361,10 +361,10 @@ test_foreign_files, test_foreign_files_twin = promises(
         caught=(LedgerError,),
     ),
     Promise(check_pipes, None, {"opens": WAITS_NOT}, caught=(LedgerError,)),
-    Promise(check_other_names, None, {"takes any": FOLLOWS}),
-    Promise(
-        check_replaced_in_the_act, None, {"never alike": Patches((os.path, "samestat", lambda *_: True))}
-    ),
+    {
+        check_other_names: {"takes any": FOLLOWS},
+        check_replaced_in_the_act: {"never alike": Patches((os.path, "samestat", lambda *_: True))},
+    },
 )
 test_foreign_owners, test_foreign_owners_twin = map(
     needs_root, promises(Promise(check_owners, None, {"any owner": FOLLOWS, "as that user": ROOT_ONLY}))
@@ -503,20 +503,16 @@ test_promise, test_twin = promises(
         Promise(check_vanished, None, [NOBODY_LOOKS], (LedgerDamaged, LedgerUnavailable), how=how)
         for how in VANISHINGS
     ),
-    Promise(check_write_ahead_log_is_cut, None, [Doubled("ledger.database:WAL_LIMIT")]),
-    Promise(check_a_lock_is_waited_for_a_moment, None, [Doubled("ledger.database:BUSY")]),
+    {
+        check_write_ahead_log_is_cut: [Doubled("ledger.database:WAL_LIMIT")],
+        check_a_lock_is_waited_for_a_moment: [Doubled("ledger.database:BUSY")],
+        check_who_writes_is_alone: {"as a reader": Patches((Database, "transaction", Database.snapshot))},
+        check_readers_apart: {
+            "closes the file": Patches((database, "_NAMED", os.O_RDONLY | database._FLAGS))
+        },
+    },
     Promise(
         check_reader_and_writer, None, {"rollback journal": ROLLBACK_JOURNAL}, caught=(LedgerUnavailable,)
-    ),
-    Promise(
-        check_who_writes_is_alone,
-        None,
-        {"as a reader": Patches((Database, "transaction", Database.snapshot))},
-    ),
-    Promise(
-        check_readers_apart,
-        None,
-        {"closes the file": Patches((database, "_NAMED", os.O_RDONLY | database._FLAGS))},
     ),
     Promise(check_large_numbers, None, [Patches((database, "translated", nullcontext))], (OverflowError,)),
 )

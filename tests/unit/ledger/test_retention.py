@@ -33,7 +33,7 @@ from tests.ledgers import (
     rows,
 )
 from tests.limits import Doubled, default_of
-from tests.promised import Patches, Promise, nothing, promises
+from tests.promised import Patches, nothing, promises
 
 DAY = 24 * HOUR
 WEEK = History(keep=7 * DAY, max_size=64 << 20)
@@ -361,11 +361,9 @@ OTHER_SUMS = {
 }
 
 test_promise, test_twin = promises(
-    Promise(check_conserved, None, OTHER_SUMS),
-    Promise(
-        check_what_is_merged_into_what,
-        None,
-        [
+    {
+        check_conserved: OTHER_SUMS,
+        check_what_is_merged_into_what: [
             Doubled(
                 "ledger.retention:MINUTES_AFTER",
                 by=Patches((retention, "GRAINS", ((MINUTE, 2 * MINUTES_AFTER), (HOUR, HOURS_AFTER)))),
@@ -375,20 +373,16 @@ test_promise, test_twin = promises(
                 by=Patches((retention, "GRAINS", ((MINUTE, MINUTES_AFTER), (HOUR, 2 * HOURS_AFTER)))),
             ),
         ],
-    ),
-    Promise(check_default_size, None, [Doubled("history.max_size")]),
-    Promise(check_default_age, None, [Doubled("history.keep")]),
-    Promise(check_bounded_work, None, [Patches((WORK, "is_over", False))]),
-    Promise(check_merging_keeps_up, None, [Patches((retention, "ROWS_FOR_EACH", 0))]),
-    Promise(check_spans_grow, None, [Patches((WORK, "is_over", False))]),
-    Promise(
-        check_rows_at_their_bound,
-        None,
-        {
+        check_default_size: [Doubled("history.max_size")],
+        check_default_age: [Doubled("history.keep")],
+        check_bounded_work: [Patches((WORK, "is_over", False))],
+        check_merging_keeps_up: [Patches((retention, "ROWS_FOR_EACH", 0))],
+        check_spans_grow: [Patches((WORK, "is_over", False))],
+        check_rows_at_their_bound: {
             "no bound": Patches((Pruner, "_shrink", lambda *_: None)),
             "doubled": Patches((retention, "_used", lambda reading: USED(reading) // 2)),
         },
-    ),
-    Promise(check_merging_comes_before_dropping, None, [Patches((WORK, "merge", lambda *_: None))]),
-    Promise(check_giving_back, None, [Patches((WORK, "give_back", lambda _: None))]),
+        check_merging_comes_before_dropping: [Patches((WORK, "merge", lambda *_: None))],
+        check_giving_back: [Patches((WORK, "give_back", lambda _: None))],
+    },
 )

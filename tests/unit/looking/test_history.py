@@ -376,14 +376,27 @@ test_promise, test_twin = promises(
         }.items()
     ),
     Promise(check_by_time, None, {}, span="the incident by minute", label="all logs", log=None),
-    Promise(
-        check_steps,
-        None,
-        {
+    {
+        check_steps: {
             "days of UTC": Patches((table, "begin_of", by_utc)),
             "whole hours": Patches((moments, "begin_of", by_utc)),
         },
-    ),
+        check_many_keys: {},
+        check_compared: {"24 hours": Patches((moments, "days_before", lambda at, days, _: at - days * DAY))},
+        check_said: {
+            "a start is no event": Patches((table, "STARTED", "begun")),
+            "silent of before": Patches((table.Table, "merged_before", 0)),
+            "silent at the end": Patches((rendering, "ends", lambda *_: None)),
+            "goes by what is shown": Patches((rendering, "ends", ends_of_rows)),
+        },
+        check_events: {"all logs' events": Patches((queries, "_events", lambda *_: ()))},
+        check_hostile: {
+            "no spreadsheet": Patches((documents, "harmless", str)),
+            "events as they are": Patches((rendering, "visible", str)),
+            "characters for columns": Patches((rendering, "columns", len)),
+        },
+        check_gap: {"no gaps": Patches((table, "_gaps", lambda _: ()))},
+    },
     *(
         Promise(check_by_name, None, {}, by=by, log=log, label=str(log))
         for by in ("route", "status", "method")
@@ -397,31 +410,4 @@ test_promise, test_twin = promises(
             "route and classes": {"durations of all": Patches((Selection, "takes_latency", EVERY))},
         }.items()
     ),
-    Promise(check_many_keys, None, {}),
-    Promise(
-        check_compared,
-        None,
-        {"24 hours": Patches((moments, "days_before", lambda at, days, _: at - days * DAY))},
-    ),
-    Promise(
-        check_said,
-        None,
-        {
-            "a start is no event": Patches((table, "STARTED", "begun")),
-            "silent of before": Patches((table.Table, "merged_before", 0)),
-            "silent at the end": Patches((rendering, "ends", lambda *_: None)),
-            "goes by what is shown": Patches((rendering, "ends", ends_of_rows)),
-        },
-    ),
-    Promise(check_events, None, {"all logs' events": Patches((queries, "_events", lambda *_: ()))}),
-    Promise(
-        check_hostile,
-        None,
-        {
-            "no spreadsheet": Patches((documents, "harmless", str)),
-            "events as they are": Patches((rendering, "visible", str)),
-            "characters for columns": Patches((rendering, "columns", len)),
-        },
-    ),
-    Promise(check_gap, None, {"no gaps": Patches((table, "_gaps", lambda _: ()))}),
 )

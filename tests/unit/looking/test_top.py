@@ -596,18 +596,12 @@ def check_spelled(_: None = None) -> None:
 
 
 test_promise, test_twin = promises(
-    Promise(
-        check_truth,
-        None,
-        {
+    {
+        check_truth: {
             "half the span": Patches((recent, "SPAN", 5 * SECOND)),
             "4xx": Patches((Figures, "error_share", property(lambda row: row.classes[3] / (row.rate or 1)))),
         },
-    ),
-    Promise(
-        check_lengths,
-        None,
-        {
+        check_lengths: {
             "as it should be": Patches(
                 (
                     board,
@@ -616,35 +610,27 @@ test_promise, test_twin = promises(
                 )
             )
         },
-    ),
-    Promise(
-        check_charts,
-        None,
-        {"the next bin's": Patches((recent, "_bin_of", lambda ended: ended // recent.BIN))},
-    ),
-    Promise(check_recalled, None, {"each bin anew": Patches((top, "DAY", recent.BIN))}, length=60 * SECOND),
-    Promise(check_recalled, None, {}, length=10 * SECOND),
-    Promise(check_in_time, None, {"patient": Patches((top, "PATIENCE", 1 << 62))}),
-    Promise(check_paste, None, {"each key": Patches((board, "MOVES", "/checkout"))}),
-    Promise(check_chosen, None, {"of one name": Patches((top, "_free", lambda name, _: name))}),
-    Promise(check_stale, None, {"for ever": Patches((recent, "SPAN", 10_000 * SECOND))}),
-    Promise(check_durations, None, {"the last alone": Patches((recent, "SPAN", SECOND))}),
-    Promise(check_order, Order, [JumpsAbout, StandsStill]),
-    Promise(check_keys, None, {"beyond the last": Patches((view, "_move", lambda *_: 10))}),
-    Promise(check_pause, None, {"goes on": Patches((View, "is_paused", False))}),
-    Promise(
-        check_fits,
-        None,
-        {
+        check_charts: {"the next bin's": Patches((recent, "_bin_of", lambda ended: ended // recent.BIN))},
+        check_in_time: {"patient": Patches((top, "PATIENCE", 1 << 62))},
+        check_paste: {"each key": Patches((board, "MOVES", "/checkout"))},
+        check_chosen: {"of one name": Patches((top, "_free", lambda name, _: name))},
+        check_stale: {"for ever": Patches((recent, "SPAN", 10_000 * SECOND))},
+        check_durations: {"the last alone": Patches((recent, "SPAN", SECOND))},
+        check_keys: {"beyond the last": Patches((view, "_move", lambda *_: 10))},
+        check_pause: {"goes on": Patches((View, "is_paused", False))},
+        check_fits: {
             "letters alone": Patches(
                 (screen, "columns", len), (screen, "clip", lambda text, width: text[:width])
             ),
             "as it is": Patches((screen, "visible", str)),
         },
-    ),
-    Promise(check_columns, None, {"all of them": Patches((screen, "_LEAVES", ()))}),
-    Promise(check_exact, None, {"colour alone": Patches((screen, "share", lambda _: "0"))}),
-    Promise(check_logs, None, {"the first alone": Patches((board, "together", lambda name, all_: all_[0]))}),
-    Promise(check_said, None, {"for ever": Patches((board, "SAID_FOR", 1 << 62))}),
-    Promise(check_spelled, None, {}),
+        check_columns: {"all of them": Patches((screen, "_LEAVES", ()))},
+        check_exact: {"colour alone": Patches((screen, "share", lambda _: "0"))},
+        check_logs: {"the first alone": Patches((board, "together", lambda name, all_: all_[0]))},
+        check_said: {"for ever": Patches((board, "SAID_FOR", 1 << 62))},
+        check_spelled: {},
+    },
+    Promise(check_recalled, None, {"each bin anew": Patches((top, "DAY", recent.BIN))}, length=60 * SECOND),
+    Promise(check_recalled, None, {}, length=10 * SECOND),
+    Promise(check_order, Order, [JumpsAbout, StandsStill]),
 )

@@ -528,25 +528,33 @@ test_promise, test_twin = promises(
         [Patches((answers, "_rest", nothing)), Doubled("web.answers:ROUTES")],
         caught=(TypeError,),
     ),
-    Promise(
-        check_points,
-        None,
-        [Doubled("web.view:POINTS"), Doubled("web.view:LONGEST"), Doubled("web.view:TEXT_LIMIT")],
-    ),
-    Promise(check_hosts, of, {"all hosts": Patches((Page, "_is_host", lambda *_: True))}),
-    Promise(check_methods, None, {}),
-    Promise(check_headers, None, {"inline": Patches((page, "_HEADERS", []))}, caught=(KeyError,)),
-    Promise(
-        check_etag,
-        None,
-        {
+    {
+        check_points: [
+            Doubled("web.view:POINTS"),
+            Doubled("web.view:LONGEST"),
+            Doubled("web.view:TEXT_LIMIT"),
+        ],
+        check_methods: {},
+        check_etag: {
             "by path alone": Patches((page, "_etag", lambda text: text.split()[0])),
             "whatever the program": Patches((page, "_etag", str)),
             "as one text": Patches((page, "_ETAG", re.compile(".+"))),
         },
-    ),
-    Promise(check_shared, None, {"forgets": Patches((page, "OrderedDict", Forgetful))}),
-    Promise(check_sentences, None, {"one for all": Patches((Page, "_trouble", lambda _, error: str(error)))}),
+        check_shared: {"forgets": Patches((page, "OrderedDict", Forgetful))},
+        check_sentences: {"one for all": Patches((Page, "_trouble", lambda _, error: str(error)))},
+        check_kept: {"as many as answers": Patches((page, "PASTS", 16))},
+        check_one_look: {
+            "for the page, too": Patches((page, "standing", with_the_slowest)),
+            "each log by itself": Patches((queries, "_slowest", each_by_itself)),
+        },
+        check_waits: [Patches((Page, "_open", since_it_was_asked))],
+        check_slow: {
+            "patient": Patches((database.Database, "give_up_when", nothing)),
+            "slower": Doubled("web.page:TIME_LIMIT"),
+        },
+    },
+    Promise(check_hosts, of, {"all hosts": Patches((Page, "_is_host", lambda *_: True))}),
+    Promise(check_headers, None, {"inline": Patches((page, "_HEADERS", []))}, caught=(KeyError,)),
     Promise(check_down, None, {"never late": Patches((page, "is_late", lambda *_: False))}, stop=0),
     Promise(
         check_down,
@@ -557,23 +565,5 @@ test_promise, test_twin = promises(
             "asks as seldom": Patches((answers, "EVERY", 1e9)),
         },
         stop=8 * 3600,
-    ),
-    Promise(check_kept, None, {"as many as answers": Patches((page, "PASTS", 16))}),
-    Promise(
-        check_one_look,
-        None,
-        {
-            "for the page, too": Patches((page, "standing", with_the_slowest)),
-            "each log by itself": Patches((queries, "_slowest", each_by_itself)),
-        },
-    ),
-    Promise(check_waits, None, [Patches((Page, "_open", since_it_was_asked))]),
-    Promise(
-        check_slow,
-        None,
-        {
-            "patient": Patches((database.Database, "give_up_when", nothing)),
-            "slower": Doubled("web.page:TIME_LIMIT"),
-        },
     ),
 )
