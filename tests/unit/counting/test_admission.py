@@ -146,26 +146,6 @@ def test_a_price_can_be_paid_at_once() -> None:
     assert (admission.offer(b"/c", 4), folds(admission)) == (b"/c", 3)
 
 
-def test_places_that_are_taken_already() -> None:
-    admission = Admission(4, [b"/a", b"/b", OTHER, b"/a"])
-    assert (admission.admitted, set(admission.names)) == (2, {*ALWAYS, b"/a", b"/b"})
-    assert first_cost(admission, b"/c") == 4
-    crowded = Admission(1, [b"/a", b"/b"])
-    assert crowded.offer(b"/c", 1000) == OTHER
-    assert crowded.admitted == 2
-
-
-def test_places_that_come_and_go() -> None:
-    admission = Admission(2)
-    assert admission.offer(b"/a", 1) == b"/a"
-    admission.places = 1
-    assert admission.offer(b"/b", 1000) == OTHER
-    assert (admission.names[b"/a"], admission.admitted) == (b"/a", 1)
-    admission.places = 4
-    assert admission.offer(b"/b", 1) == b"/b"
-    assert folds(admission) == 1000
-
-
 def check_a_real_route_gets_in(make: type[Admission]) -> None:
     """After a scan of distinct URLs, and in the middle of it: each thousandth request is for a real route."""
     admission = make(64)

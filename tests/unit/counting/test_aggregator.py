@@ -12,7 +12,6 @@ from qps_service.counting.admission import Admission
 from qps_service.counting.aggregator import Aggregator, Taken
 from qps_service.counting.methods import INVENTED_LIMIT
 from qps_service.counting.routes import Routes
-from qps_service.counting.rules import compile_match, make_rule
 from qps_service.values.counts import NOTHING_BESIDE, OTHER, Beside, Counts, Key, Scanned
 from qps_service.values.entries import Restored
 from qps_service.values.reports import Window
@@ -34,26 +33,6 @@ def scanned(counts: dict[Key, Counts], rejects: dict[str, int] | None = None) ->
 
 def get(route: bytes, requests: int = 1, size: int = 0, method: bytes = b"GET", status: int = 200) -> Scanned:
     return scanned({Key(method, route, status): Counts(requests, size)})
-
-
-def test_windows_and_totals() -> None:
-    counting = Aggregator("access", 100, MAX_ROUTES)
-    targets = {Key(b"GET", b"/a?1", 200): Counts(2, 10), Key(b"GET", b"/a?2", 200): Counts(3, 20)}
-    counting.add(scanned(targets))
-    counting.add(scanned({Key(b"GET", b"/a", 404): Counts(1, 5)}, {"fields": 2}))
-    assert (dict(counting.totals), dict(counting.total_rejects)) == ({}, {})
-    first = {Key(b"GET", b"/a", 200): Counts(5, 30), Key(b"GET", b"/a", 404): Counts(1, 5)}
-    assert closed(counting, 150) == Window("access", 100, 150, first, {"fields": 2})
-    assert (dict(counting.totals), dict(counting.total_rejects)) == (first, {"fields": 2})
-
-    counting.add(scanned({Key(b"GET", b"/a", 200): Counts(1, 1)}, {"fields": 1, "status": 1}))
-    second = {Key(b"GET", b"/a", 200): Counts(1, 1)}
-    assert closed(counting, 170) == Window("access", 150, 170, second, {"fields": 1, "status": 1})
-    assert dict(counting.totals) == first | {Key(b"GET", b"/a", 200): Counts(6, 31)}
-    assert dict(counting.total_rejects) == {"fields": 3, "status": 1}
-
-    assert closed(counting, 180) == Window("access", 170, 180, {}, {})
-    assert counting.routes == 1
 
 
 def check_left_out(make: type[Aggregator]) -> None:
@@ -128,30 +107,6 @@ class Unbounded(Aggregator):  # there is always one more place
     def add(self, scanned: Scanned) -> None:
         self._admission.places += 1
         super().add(scanned)
-
-
-def test_a_raised_limit_admits_and_a_lowered_one_takes_no_name_away() -> None:
-    counting = Aggregator("access", 0, 1)
-    counting.add(get(b"/a"))
-    counting.add(get(b"/b"))
-    counting.reconfigure(4, Routes())
-    counting.add(get(b"/b"))
-    counting.reconfigure(1, Routes())
-    for route in (b"/a", b"/b", b"/c"):
-        counting.add(get(route))
-    assert routes_of(closed(counting, 1)) == {b"/a": 2, b"/b": 2, OTHER: 2}
-
-
-def test_other_rules_are_for_what_comes_and_move_nothing() -> None:
-    counting = Aggregator("access", 0, 10)
-    counting.add(get(b"/user/7"))
-    counting.reconfigure(10, Routes([make_rule(compile_match("^/user/"), "/users")]))
-    counting.add(get(b"/user/7"))
-    assert routes_of(closed(counting, 1)) == {b"/user/7": 1, b"/users": 1}
-    counting.reconfigure(10, Routes())
-    counting.add(get(b"/user/7"))
-    assert routes_of(closed(counting, 2)) == {b"/user/7": 1}
-    assert counting.routes == 2
 
 
 # --- a name is for good

@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from urllib.parse import unquote_to_bytes
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from qps_service.counting import routes as module
 from qps_service.counting.routes import CACHE_BYTES, CACHE_ENTRIES, COLLAPSES, Routes
@@ -55,16 +53,6 @@ NOT_THE_ROUTE: dict[str, Of] = {
     "the host": lambda target: Routes().of(re.sub(rb"^\w+://", b"", target)),
     "before the ?": lambda target: target.split(b"?")[0] or b"/",
 }
-
-
-@given(target=st.binary(max_size=40) | st.text("/%?#aF4:~", max_size=12).map(str.encode))
-@example(b"http:")
-def test_the_query_does_not_matter(target: bytes) -> None:
-    """So the scanner may cut it off or not."""
-    for routes in (Routes(), Routes((), COLLAPSES), Routes([rule("4", "/four")])):
-        whole = routes.of(target)
-        assert whole == routes.of(re.split(rb"[?#]", target)[0])
-        assert whole
 
 
 # --- with the query

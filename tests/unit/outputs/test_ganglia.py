@@ -463,15 +463,6 @@ def test_each_gmond_has_its_own_trouble_and_its_own_turn(tmp_path: Path) -> None
     assert (one.gmond.announced, other.gmond.announced) == (22, 8)
 
 
-def test_a_reload_of_the_same_changes_nothing() -> None:
-    site = Site()
-    for _ in range(2):
-        site.output.reopen()
-        site.window({})
-        assert "qps_access_total" in site.wire.names
-    assert len(site.wires) == 1
-
-
 # --- packets
 
 

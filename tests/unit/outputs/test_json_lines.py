@@ -21,7 +21,6 @@ from qps_service.configuration.types import JsonConfig
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs import json_lines
 from qps_service.outputs.json_lines import JsonOutput, render_json
-from qps_service.outputs.registry import make_output
 from qps_service.reporting.report import make_report
 from qps_service.text.escape import show
 from qps_service.values.counts import Beside, Counts, Key
@@ -116,14 +115,6 @@ def has_all_that_was_counted(render: Render) -> None:
     assert len({row["route"] for row in rows}) == 1 + len(HOSTILE)
 
 
-def is_one_line(render: Render) -> None:
-    """In ASCII, whatever a route holds."""
-    line = render(REPORT)
-    assert line.isascii()
-    assert line.endswith("}\n")
-    assert line[:-1].isprintable()
-
-
 def is_what_the_schema_says(render: Render) -> None:
     """It is what the schema says, and the schema names every member."""
     Draft202012Validator.check_schema(SCHEMA)
@@ -166,7 +157,6 @@ UNNAMED = copy.deepcopy(SCHEMA)  # lacks a member
 del UNNAMED["properties"]["rejected"]
 test_rendered, test_rendered_twin = promises(
     Promise(has_all_that_was_counted, render_json, {"rounded": rounded}),
-    Promise(is_one_line, render_json, {"indented": changed(indent=1)}),
     Promise(
         is_what_the_schema_says,
         render_json,
@@ -211,17 +201,6 @@ def numbers(path: Path) -> list[int]:
     lines = path.read_text().splitlines(keepends=True)
     assert all(line.endswith("\n") for line in lines)
     return [json.loads(line)["sequence"] for line in lines]
-
-
-def test_what_is_configured_is_made(tmp_path: Path) -> None:
-    path = tmp_path / "reports.jsonl"
-    output = make_output(JsonConfig(str(path)), lambda notice: pytest.fail(notice.text))
-    assert path.read_text() == ""  # what is wrong with it would have been said
-    assert isinstance(output, JsonOutput)
-    emit(output, report(1), report(1))
-    assert path.read_text() == render_json(report(1)) * 2
-    output.close()
-    output.close()
 
 
 @contextmanager
