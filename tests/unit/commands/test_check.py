@@ -428,15 +428,6 @@ def test_a_path_that_is_no_text(place: Place) -> None:
     assert place.looked(str(path))[0].endswith(r"/\xff\x1b.log")
 
 
-def test_a_bad_configuration_is_1_and_a_bad_command_line_2(place: Place, capsys: Captured) -> None:
-    place.toml("interval = 0\n", "bad.toml")
-    assert main(["check", "--config", "bad.toml"]) == 1
-    assert capsys.readouterr() == ("", "qps-reporter: bad.toml: interval: expected from 100ms to 1d, got 0\n")
-    assert main(["check"]) == 2
-    said = f"qps-reporter: nothing to follow: name a LOG, or write {place}/qps-reporter.toml\n"
-    assert capsys.readouterr() == ("", said)
-
-
 # --- as the service's user
 
 

@@ -84,17 +84,6 @@ LINES = [
 ]
 
 
-def test_a_name_of_ones_own_rules_out_another_way_to_the_request() -> None:
-    def roles(text: str) -> set[str]:
-        return {member.path.decode() for member in compile_format(text).members if member.role == "request"}
-
-    assert roles("json") == roles("json bytes=n") == {"request", "http_request"}
-    assert roles("json route=r") == roles("json method=m") == set()
-    assert roles("json route=r request=q") == {"q"}
-    found = compile_format("json request=q").roles
-    assert found == {"request", "status", "bytes", "time", "duration", "host"}
-
-
 test_refuses_and_names_the_place = refused(
     {
         (

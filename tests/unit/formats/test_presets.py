@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from qps_service.errors import FormatError
 from qps_service.formats import presets
 from qps_service.formats.line import make_reader
-from qps_service.formats.presets import NAMES, PRESETS, Field, LogFormat, as_list, compile_format
+from qps_service.formats.presets import NAMES, PRESETS, Field, LogFormat, compile_format
 from tests.promised import Promise, promises
 from tests.unit.refusals import refused
 
@@ -69,22 +69,6 @@ def roles(log_format: LogFormat, line: bytes) -> Mapping[str, bytes] | None:
 )
 def test_reads(text: str, line: bytes, expected: dict[str, bytes] | None) -> None:
     assert roles(compile_format(text), line) == expected
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_name_stays_the_formats_text(name: str) -> None:
-    log_format = compile_format(name)
-    assert log_format.text == name
-    assert log_format.is_auto == (name == "auto")
-    assert log_format.is_lenient == (name == "default")
-    assert log_format.is_w3c == (name == "w3c")
-    if name in PRESETS and name != "combined":
-        spelled = as_list([compile_format(each) for each in PRESETS[name].texts])
-        assert [each._replace(text=name) for each in spelled.listed] == list(log_format.listed)
-        assert log_format.texts == (name,)
-    if log_format.is_combined:
-        spelled = compile_format(PRESETS["combined"].texts[0])
-        assert (log_format.written, spelled.is_combined) == (spelled.written, False)
 
 
 QUOTES = (
@@ -202,21 +186,6 @@ def test_reads_what_it_writes(names: tuple[str, ...], separator: str, values: di
     if ends == b'"':  # between quotes a backslash takes the next byte with it
         cleaned = {name: value.replace(b"\\", b"") for name, value in cleaned.items()}
     check_round_trip(log_format, cleaned)
-
-
-@pytest.mark.parametrize("quoted", [rb"a \"b\" c", rb"\\", rb"\x22", b"", rb"\\\""])
-@pytest.mark.parametrize(
-    "text", [PRESETS["combined"].texts[0], r'%h %l %u [%{%d/%b}t] "%r" %>s %b "%{Referer}i" "%{User-Agent}i"']
-)
-def test_quotes_behind_a_backslash_do_not_end_a_quoted_field(text: str, quoted: bytes) -> None:
-    """Apache writes them so (mod_log_config), nginx as \\x22."""
-    line = b'1.2.3.4 - - [x] "GET /%s HTTP/1.1" 200 5 "%s" "%s"' % (quoted, quoted, quoted)
-    found = roles(compile_format(text), line)
-    assert found is not None
-    assert (found["request"], found["status"]) == (b"GET /" + quoted + b" HTTP/1.1", b"200")
-    reader = make_reader(compile_format(text))
-    assert reader.fields(line)
-    assert not reader.fields(line.replace(b'200 5 "', b'200 5 "x" "'))
 
 
 PIPED = compile_format("$route|$status")
