@@ -190,14 +190,6 @@ def test_what_is_not_there_is_begun_only_to_be_written(
     ledger.close()
 
 
-def test_a_ledger_that_is_not_open_says_so(path: Path) -> None:
-    ledger = Ledger(str(path), boot=BOOT)
-    with pytest.raises(LedgerUnavailable, match=r"^it is not open$"):
-        ledger.commit([], sequence=None)
-    with pytest.raises(LedgerUnavailable, match=r"^it is not open$"):
-        ledger.logs()
-
-
 # --- the file under way
 def replace(path: Path) -> None:
     other = path.with_name("other")
@@ -462,16 +454,6 @@ ROLLBACK_JOURNAL = Patches(
 def check_a_lock_is_waited_for_a_moment(ledger: Ledger) -> None:
     """SQLite is told for how long, in milliseconds."""
     assert ledger.database.connection.execute("PRAGMA busy_timeout").fetchone() == (BUSY * 1000,)
-
-
-def test_a_writers_lock_is_not_waited_for(ledger: Ledger, path: Path) -> None:
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(LedgerUnavailable, match=r"^database is locked$"):
-        ledger.commit([entry([1])], sequence=1)
-    other.execute("ROLLBACK")
-    ledger.commit([entry([1])], sequence=1)
-    other.close()
 
 
 def test_the_file_names_itself(path: Path) -> None:

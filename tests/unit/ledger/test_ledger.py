@@ -299,14 +299,6 @@ def test_a_log_that_was_not_followed_in_this_boot_keeps_its_own(path: Path) -> N
     ledger.close()
 
 
-def test_an_entry_of_no_window_leaves_an_open_one_as_it_is(ledger: Ledger) -> None:
-    ledger.commit([entry([1], started=3 * SECOND)], sequence=None)
-    ledger.commit([entry([2], sequence=0, started=9 * SECOND)], sequence=None)
-    restored = known(ledger, now=20 * SECOND, at=EPOCH)
-    assert (restored.started, restored.window) == (3 * SECOND, {key(1): Counts(1, 7)})
-    assert restored.totals == {key(1): Counts(1, 7), key(2): Counts(1, 7)}
-
-
 # --- all or nothing
 def check_all_or_nothing(ledger: Ledger) -> None:
     ledger.commit([entry([1], held=(position(1, 1),))], sequence=1)

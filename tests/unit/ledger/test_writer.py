@@ -437,25 +437,6 @@ def check_begins_nothing(make: MakeWriter, path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_new_ledger_gets_everything_later(
-    keeper: Keeper, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keeper.window(2)
-    path.unlink()
-
-    def refuse(*_: object, **__: object) -> None:
-        raise UNAVAILABLE
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "begin", refuse)
-        assert not keeper.window(1)
-        assert not keeper.window(1, seconds=REOPEN // SECOND)
-    assert keeper.window(1)
-    outage = [kinds.LEDGER_VANISHED, kinds.LEDGER_UNAVAILABLE, kinds.LEDGER_RESUMED]
-    assert keeper.kinds() == outage
-    check_exact(path, 5)
-
-
 def check_a_new_ledger_is_begun_once(make: MakeWriter, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has all, though the disk said no; and at the next try the connection is no more."""
     keeper = Keeper(path, make=make)

@@ -159,11 +159,6 @@ class NeverWaits(PrometheusOutput):
         return super().asked(now, is_behind=False)
 
 
-class WaitsForGood(PrometheusOutput):
-    def asked(self, now: int, *, is_behind: bool) -> list[Client]:
-        return [] if is_behind else super().asked(now, is_behind=False)
-
-
 # --- what it costs
 
 
@@ -190,12 +185,6 @@ def what_scrapes_cost_is_bounded(kind: Make, make: Callable[..., Endpoint], monk
     endpoint.look(seconds=10)
     endpoint.ask()
     assert endpoint.look()
-
-
-class AtOnce(PrometheusOutput):  # renders whenever somebody asks
-    def answer(self, asked: Sequence[Client], overview: Overview, now: int, began: int) -> None:
-        super().answer(asked, overview, now, began)
-        self._next_at = 0
 
 
 class OneByOne(PrometheusOutput):  # renders for each
@@ -401,13 +390,13 @@ test_promise, test_twin = promises(
     Promise(
         a_backlog_is_waited_for_within_bounds,
         PrometheusOutput,
-        [NeverWaits, WaitsForGood, Doubled("outputs.prometheus.output:BACKLOG_PATIENCE")],
+        [NeverWaits, Doubled("outputs.prometheus.output:BACKLOG_PATIENCE")],
     ),
     Promise(
         what_scrapes_cost_is_bounded,
         PrometheusOutput,
         # Two fifths of the time are left for answers where the rest is one and a half times as long as they.
-        [AtOnce, OneByOne, Doubled("outputs.prometheus.output:REST", to=1.5)],
+        [OneByOne, Doubled("outputs.prometheus.output:REST", to=1.5)],
     ),
     Promise(
         cheap_answers_are_a_quarter_of_a_second_apart, None, [Doubled("outputs.prometheus.output:APART")]
