@@ -29,8 +29,9 @@ def test_the_native_one_is_used(value: str | None) -> None:
     assert describe(environment) == f"native scanner, {_scan.LEVELS[0]}"
 
 
-def test_the_pure_one_can_be_asked_for() -> None:
-    assert describe({PURE_VARIABLE: "1"}) == "pure scanner, QPS_REPORTER_PURE is set"
+@pytest.mark.parametrize("value", ["1", "yes"])
+def test_the_pure_one_can_be_asked_for(value: str) -> None:
+    assert describe({PURE_VARIABLE: value}) == "pure scanner, QPS_REPORTER_PURE is set"
 
 
 def test_the_pure_one_is_used_where_nothing_was_built(monkeypatch: pytest.MonkeyPatch) -> None:

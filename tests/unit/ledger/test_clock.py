@@ -150,19 +150,6 @@ def check_merged(machine: Machine) -> None:
     assert periods[-1][2] == machine.at
 
 
-def test_windows_in_a_minute_are_merged_though_the_clock_is_set_in_it(path: Path) -> None:
-    """By what it showed in the end: six windows of ten seconds, in one minute or two."""
-    machine = Machine(path)
-    for step in SET_IN_A_MINUTE:
-        machine.step(*step)
-    machine.true += 7 * HOUR
-    machine.prune()
-    periods = list(machine.rows("SELECT ended - started, grain FROM period ORDER BY sequence"))
-    assert sum(length for length, _ in periods) == 60 * SECOND
-    assert len(periods) <= 2
-    machine.ledger.close()
-
-
 def check_what_is_told_of_a_loss(path: Path) -> None:
     """How long ago it was, whatever the wall clock showed then or shows now."""
     machine = Machine(path)

@@ -3,7 +3,6 @@
 import os
 import re
 import sqlite3
-from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -162,18 +161,6 @@ def check_what_it_tells(restored: Restored) -> None:
     )
     of_files = {(each.directives, each.directive) for each in (*restored.held, *restored.retired)}
     assert of_files == {(0, None)}
-
-
-def test_what_the_first_schema_knew_is_known(path: Path) -> None:
-    load(sample_of(1), path)
-    ledger = opened(path)
-    check_what_it_tells(known(ledger))
-    totals, windows, rejects = (rows(ledger.database, view) for view in VIEWS)
-    assert {row[2] for row in totals} == {f"/{line}" for line in LINES}
-    # Neither the first pass nor what was not reported is in a report.
-    assert Counter(row[0] for row in windows) == {2: 10, 3: 3, 4: 1}
-    assert rejects == [("access", "fields", 3)]
-    ledger.close()
 
 
 @pytest.mark.parametrize("version", OLDER)

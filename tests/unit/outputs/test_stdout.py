@@ -206,26 +206,6 @@ def supervised(always: bool) -> Make:
 # --- other faults
 
 
-def faults_are_said_once(make: Make, pipe: Pipe) -> None:
-    """A full disk is said once, until a report got through."""
-    said: list[Notice] = []
-    output = make(pipe.write_end, said.append)
-    full = Notice(OUTPUT_FAILED, "cannot write to stdout: No space left on device")
-
-    def fail(_descriptor: int, _data: bytes) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    for _ in range(2):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(os, "write", fail)
-            for sequence in range(3):
-                emit(output, report(sequence))
-                output.flush(0)
-        emit(output, report(9))
-        assert pipe.read() == render_text(report(9)).encode()
-    assert said == [full, RESUMED] * 2
-
-
 # --- the promises
 
 
@@ -254,7 +234,6 @@ test_promise, test_twin = promises(
     Promise(a_report_is_visible_at_once, StdoutOutput, [BUFFERED]),
     Promise(a_slow_reader_never_blocks_the_counting, StdoutOutput, SLOW),
     Promise(a_slow_reader_is_not_waited_for_long, StdoutOutput, [Doubled("outputs.stdout:LAST_WAIT")]),
-    Promise(faults_are_said_once, StdoutOutput, [SAYS_EACH]),
     Promise(another_who_goes_ends_it, StdoutOutput, {"goes on": supervised(True)}, how="pipe", status=0),
     Promise(another_who_goes_ends_it, StdoutOutput, AT_A_SOCKET, (OutputClosed,), how="socket", status=1),
 )

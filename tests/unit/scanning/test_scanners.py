@@ -13,15 +13,11 @@ from hypothesis import strategies as st
 from qps_service.formats import line as reference
 from qps_service.formats.presets import PRESETS, compile_format
 from qps_service.scanning import _scan, pure
-from qps_service.scanning.built import PURE_VARIABLE
-from qps_service.scanning.native import NativeScanner
-from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import Scanner
-from qps_service.scanning.scanner import make_scanner as chosen_scanner
 from qps_service.values.counts import REASONS, SAMPLE_LIMIT, Counts, Key, Sample, Scanned
 from tests.promised import Patches, promises, twin
-from tests.unit.conftest import MakeScanner, by_each, no_spill, pure_scanner
+from tests.unit.conftest import MakeScanner, by_each, pure_scanner
 
 LIMIT = 64 * 1024  # bytes, the default of max_line
 DEFAULT = compile_format("default")
@@ -323,17 +319,6 @@ def test_a_line_that_was_too_long_to_be_handed_over(make_scanner: MakeScanner) -
     scanner = make_scanner(DEFAULT, LIMIT)
     scanner.reject_oversize(b"start")
     assert told(scanner.take()) == (1, {}, {"too_long": 1}, Sample("too_long", b"start"))
-
-
-@pytest.mark.parametrize(
-    ("asked", "expected"),
-    [("1", PureScanner), ("yes", PureScanner), ("0", NativeScanner), ("", NativeScanner)],
-)
-def test_the_native_scanner_is_chosen_unless_the_pure_one_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch, asked: str, expected: type
-) -> None:
-    monkeypatch.setenv(PURE_VARIABLE, asked)
-    assert isinstance(chosen_scanner(ScanOptions(DEFAULT, LIMIT), no_spill), expected)
 
 
 def test_both_scanners_know_the_same_reasons_and_limits() -> None:
