@@ -1,6 +1,6 @@
-"""The bounds of docs/reference/limits.md: where the figure of each stands in the code, and who reaches it.
+"""The bounds of docs/reference/limits.md: where the figure of each stands in the code.
 
-A limit has a row on the page, a line in LIMITS below, and a twin `Doubled(...)` beside the check that
+A limit has a row on the page, a line in LIMITS below, and a twin `Doubled(...)` beside the unit test that
 reaches it. tests/project/test_limits.py holds the three together.
 """
 
@@ -39,7 +39,6 @@ class Limit(NamedTuple):
     """One row of the page."""
 
     at: str  # MODULE:CONSTANT below qps_service, as whoever heeds it has it; or the key of a setting
-    reached_by: str  # the module below tests/unit with its doubled twin
     figure: Callable[[Any], float] = lambda value: value  # what the page has: a number, bytes or nanoseconds
 
     @property
@@ -111,242 +110,163 @@ def _memory(compression: Compression) -> float:
 # By the first cell of their rows.
 LIMITS = {
     # Reading
-    "Length of a line": Limit("max_line", "test_limits"),
-    "Objects and arrays within one another, in JSON": Limit(
-        "formats.json_members:DEPTH_LIMIT", "test_limits"
-    ),
-    "Length of a `#Fields` or other directive, in W3C logs": Limit(
-        "formats.w3c:DIRECTIVE_LIMIT", "scanning.test_w3c"
-    ),
-    "Fields of a line that `#Fields` names": Limit("formats.w3c:FIELDS_LIMIT", "scanning.test_w3c"),
-    "Where `#Fields` is looked for, if a log is not read from its start": Limit(
-        "formats.w3c:LOOK_BACK", "scanning.test_w3c"
-    ),
-    "Members that a JSON format names": Limit("formats.json_lines:MEMBERS_LIMIT", "test_limits"),
-    "Formats in a list": Limit("formats.presets:LIST_LIMIT", "test_limits"),
-    "Lines by which `auto` chooses": Limit("formats.detection:VOTES", "scanning.test_auto"),
-    "Text that waits for that": Limit("scanning.auto:WAITING", "scanning.test_auto"),
-    "Recent lines by which a format is doubted": Limit("scanning.auto:RECENT", "scanning.test_auto"),
-    "Time between two messages that nothing fits": Limit(
-        "service.pipeline:UNFIT_SAID_EVERY", "scanning.test_auto"
-    ),
-    "Part of a rejected line that a message shows": Limit("scanning.pure:SAMPLE_LIMIT", "test_limits"),
-    "Memory to unpack a file, xz": Limit("files.compressed:XZ", "files.test_compressed", _memory),
-    "Memory to unpack a file, Zstandard": Limit("files.compressed:ZSTD", "files.test_compressed", _memory),
-    "Memory to unpack files, of all logs together": Limit("files.unpacking:LIMIT", "files.test_unpacking"),
-    "Part of a compressed file that holds no text": Limit("files.compressed:BARREN", "files.test_compressed"),
-    "What is counted and not yet taken over, of all logs, memory": Limit(
-        "service.pipeline:COUNTED_LIMIT", "service.test_pipeline"
-    ),
-    "Time between two looks": Limit("service.daemon:TICK", "service.test_many_logs"),
-    "Time of a look after which no further log is begun": Limit(
-        "service.daemon:TURN", "service.test_many_logs"
-    ),
-    "Wake-ups by other files beside the log": Limit("service.daemon:HINTS_APART", "service.test_answers"),
+    "Length of a line": Limit("max_line"),
+    "Objects and arrays within one another, in JSON": Limit("formats.json_members:DEPTH_LIMIT"),
+    "Length of a `#Fields` or other directive, in W3C logs": Limit("formats.w3c:DIRECTIVE_LIMIT"),
+    "Fields of a line that `#Fields` names": Limit("formats.w3c:FIELDS_LIMIT"),
+    "Where `#Fields` is looked for, if a log is not read from its start": Limit("formats.w3c:LOOK_BACK"),
+    "Members that a JSON format names": Limit("formats.json_lines:MEMBERS_LIMIT"),
+    "Formats in a list": Limit("formats.presets:LIST_LIMIT"),
+    "Lines by which `auto` chooses": Limit("formats.detection:VOTES"),
+    "Text that waits for that": Limit("scanning.auto:WAITING"),
+    "Recent lines by which a format is doubted": Limit("scanning.auto:RECENT"),
+    "Time between two messages that nothing fits": Limit("service.pipeline:UNFIT_SAID_EVERY"),
+    "Part of a rejected line that a message shows": Limit("scanning.pure:SAMPLE_LIMIT"),
+    "Memory to unpack a file, xz": Limit("files.compressed:XZ", _memory),
+    "Memory to unpack a file, Zstandard": Limit("files.compressed:ZSTD", _memory),
+    "Memory to unpack files, of all logs together": Limit("files.unpacking:LIMIT"),
+    "Part of a compressed file that holds no text": Limit("files.compressed:BARREN"),
+    "What is counted and not yet taken over, of all logs, memory": Limit("service.pipeline:COUNTED_LIMIT"),
+    "Time between two looks": Limit("service.daemon:TICK"),
+    "Time of a look after which no further log is begun": Limit("service.daemon:TURN"),
+    "Wake-ups by other files beside the log": Limit("service.daemon:HINTS_APART"),
     # Routes and rows
-    "Routes of a log that are told apart": Limit("max_routes", "test_limits"),
-    "Length of a route": Limit("max_route", "test_limits"),
-    "Length of a virtual host that is kept": Limit("counting.routes:HOST_LIMIT", "scanning.test_hosts"),
-    "Logs that patterns make, with those in the ledger": Limit("max_logs", "service.test_patterns"),
-    "Directories that a pattern looks into": Limit("service.patterns:DIRECTORIES", "service.test_patterns"),
-    "Places for rows, of all logs together": Limit("max_rows", "counting.test_rows"),
-    "Bins of durations, of all logs together": Limit("counting.budget:MAX_BINS", "counting.test_durations"),
-    "Text of a route that a place has room for": Limit("counting.rows:LONG", "counting.test_rows"),
-    "Rows with a method that a route has room for": Limit("counting.rows:METHOD_ROWS", "counting.test_rows"),
-    "Listed statuses that a route has room for": Limit("counting.rows:STATUS_ROWS", "counting.test_rows"),
-    "Methods that are not registered": Limit("counting.methods:INVENTED_LIMIT", "counting.test_methods"),
-    "Length of such a method": Limit("counting.methods:INVENTED_LENGTH", "counting.test_methods"),
+    "Routes of a log that are told apart": Limit("max_routes"),
+    "Length of a route": Limit("max_route"),
+    "Length of a virtual host that is kept": Limit("counting.routes:HOST_LIMIT"),
+    "Logs that patterns make, with those in the ledger": Limit("max_logs"),
+    "Directories that a pattern looks into": Limit("service.patterns:DIRECTORIES"),
+    "Places for rows, of all logs together": Limit("max_rows"),
+    "Bins of durations, of all logs together": Limit("counting.budget:MAX_BINS"),
+    "Text of a route that a place has room for": Limit("counting.rows:LONG"),
+    "Rows with a method that a route has room for": Limit("counting.rows:METHOD_ROWS"),
+    "Listed statuses that a route has room for": Limit("counting.rows:STATUS_ROWS"),
+    "Methods that are not registered": Limit("counting.methods:INVENTED_LIMIT"),
+    "Length of such a method": Limit("counting.methods:INVENTED_LENGTH"),
     "Targets of a log whose routes are remembered": Limit(
-        "counting.routes:CACHE_ENTRIES", "counting.test_routes", lambda entries: 2 * entries
+        "counting.routes:CACHE_ENTRIES", lambda entries: 2 * entries
     ),
-    "Text of these targets and routes, memory": Limit(
-        "counting.routes:CACHE_BYTES", "counting.test_routes", lambda size: 2 * size
-    ),
-    "Logs that have so much of both": Limit("counting.routes:CACHES", "counting.test_routes"),
-    "Rules of a log, on one target": Limit("service.rule_time:LIMIT", "service.test_rule_time"),
-    "Rules of all logs": Limit("service.rule_time:BUDGET", "service.test_rule_time"),
-    "Routes that `summarize` tells apart": Limit("commands.summarize:MAX_ROUTES", "test_limits"),
+    "Text of these targets and routes, memory": Limit("counting.routes:CACHE_BYTES", lambda size: 2 * size),
+    "Logs that have so much of both": Limit("counting.routes:CACHES"),
+    "Rules of a log, on one target": Limit("service.rule_time:LIMIT"),
+    "Rules of all logs": Limit("service.rule_time:BUDGET"),
+    "Routes that `summarize` tells apart": Limit("commands.summarize:MAX_ROUTES"),
     # The ledger
-    "Size of the file, with its history": Limit("history.max_size", "ledger.test_retention"),
-    "Age of a window": Limit("history.keep", "ledger.test_retention"),
-    "Age of a window as it was reported": Limit("ledger.retention:MINUTES_AFTER", "ledger.test_retention"),
-    "Age of a minute": Limit("ledger.retention:HOURS_AFTER", "ledger.test_retention"),
-    "Possible losses of a log that are kept": Limit("ledger.rows:LOSSES_LIMIT", "ledger.test_ledger"),
-    "Events of a log, or of the service, that are kept": Limit(
-        "ledger.rows:EVENTS_LIMIT", "service.test_events"
-    ),
-    "Events of all logs that are kept": Limit("ledger.rows:ALL_EVENTS_LIMIT", "service.test_events"),
-    "Text of an event, characters": Limit("ledger.rows:EVENT_TEXT_LIMIT", "service.test_events"),
-    "Write-ahead log that stays on the disk": Limit("ledger.database:WAL_LIMIT", "ledger.test_database"),
-    "Wait for another program's lock": Limit("ledger.database:BUSY", "ledger.test_database", _in_seconds),
-    "Windows of all logs that wait to be written": Limit("ledger.outbox:WAITING_LIMIT", "ledger.test_writer"),
-    "Tries to open the ledger again": Limit("ledger.writer:REOPEN", "ledger.test_writer"),
-    "Rows of these windows": Limit("ledger.outbox:ROWS_LIMIT", "ledger.test_outbox"),
-    "Messages on windows dropped for their size": Limit(
-        "ledger.writer:DROPPED_SAID_EVERY", "ledger.test_writer"
-    ),
-    "Ledger of an older schema that a reader copies, memory": Limit(
-        "ledger.database:COPY_LIMIT", "ledger.test_schema"
-    ),
+    "Size of the file, with its history": Limit("history.max_size"),
+    "Age of a window": Limit("history.keep"),
+    "Age of a window as it was reported": Limit("ledger.retention:MINUTES_AFTER"),
+    "Age of a minute": Limit("ledger.retention:HOURS_AFTER"),
+    "Possible losses of a log that are kept": Limit("ledger.rows:LOSSES_LIMIT"),
+    "Events of a log, or of the service, that are kept": Limit("ledger.rows:EVENTS_LIMIT"),
+    "Events of all logs that are kept": Limit("ledger.rows:ALL_EVENTS_LIMIT"),
+    "Text of an event, characters": Limit("ledger.rows:EVENT_TEXT_LIMIT"),
+    "Write-ahead log that stays on the disk": Limit("ledger.database:WAL_LIMIT"),
+    "Wait for another program's lock": Limit("ledger.database:BUSY", _in_seconds),
+    "Windows of all logs that wait to be written": Limit("ledger.outbox:WAITING_LIMIT"),
+    "Tries to open the ledger again": Limit("ledger.writer:REOPEN"),
+    "Rows of these windows": Limit("ledger.outbox:ROWS_LIMIT"),
+    "Messages on windows dropped for their size": Limit("ledger.writer:DROPPED_SAID_EVERY"),
+    "Ledger of an older schema that a reader copies, memory": Limit("ledger.database:COPY_LIMIT"),
     # Which file is which
-    "Files of a log that are open, with rotated ones": Limit("open_generations", "test_limits"),
-    "Time without a write, where writers cannot be seen": Limit("quiet", "test_limits"),
-    "Files of a log that were read and closed": Limit(f"{FOLLOWING}known_files:RETIRED_LIMIT", "test_limits"),
+    "Files of a log that are open, with rotated ones": Limit("open_generations"),
+    "Time without a write, where writers cannot be seen": Limit("quiet"),
+    "Files of a log that were read and closed": Limit(f"{FOLLOWING}known_files:RETIRED_LIMIT"),
     "Part of `history.max_size` for these files, of all logs": Limit(
-        "configuration.loader:RETIRED_PART", "test_limits", lambda part: 1 / part
+        "configuration.loader:RETIRED_PART", lambda part: 1 / part
     ),
-    "Text and names of these files, of all logs, memory": Limit(
-        "configuration.loader:RETIRED_MOST", "test_limits"
-    ),
-    "Files for which that part is always enough": Limit(
-        f"{FOLLOWING}known_files:RETIRED_LEAST", "test_limits"
-    ),
-    "Files beside a log that are not its own": Limit(
-        f"{FOLLOWING}ignored_files:IGNORED_LIMIT", "following.test_ignored_files"
-    ),
-    "Such files of all logs together": Limit("service.pipeline:ALL_IGNORED_LIMIT", "test_limits"),
-    "Time between two looks at all files beside a log": Limit(
-        f"{FOLLOWING}follower:SWEEP_EVERY", "test_limits"
-    ),
-    "Files that nothing tells yet, in one look": Limit(f"{FOLLOWING}discovery:RETRIES", "test_limits"),
-    "Directories outside its own that a log is rotated to": Limit(
-        f"{FOLLOWING}directories:ASIDE_LIMIT", "test_limits"
-    ),
-    "Directories of a path with dates, at each level": Limit(
-        f"{FOLLOWING}directories:DATED_LIMIT", "test_limits"
-    ),
+    "Text and names of these files, of all logs, memory": Limit("configuration.loader:RETIRED_MOST"),
+    "Files for which that part is always enough": Limit(f"{FOLLOWING}known_files:RETIRED_LEAST"),
+    "Files beside a log that are not its own": Limit(f"{FOLLOWING}ignored_files:IGNORED_LIMIT"),
+    "Such files of all logs together": Limit("service.pipeline:ALL_IGNORED_LIMIT"),
+    "Time between two looks at all files beside a log": Limit(f"{FOLLOWING}follower:SWEEP_EVERY"),
+    "Files that nothing tells yet, in one look": Limit(f"{FOLLOWING}discovery:RETRIES"),
+    "Directories outside its own that a log is rotated to": Limit(f"{FOLLOWING}directories:ASIDE_LIMIT"),
+    "Directories of a path with dates, at each level": Limit(f"{FOLLOWING}directories:DATED_LIMIT"),
     "Such directories after a stop, while what came meanwhile is read": Limit(
-        f"{FOLLOWING}directories:MISSED_LIMIT", "test_limits"
+        f"{FOLLOWING}directories:MISSED_LIMIT"
     ),
-    "Files with dates that are open after the first look": Limit(
-        f"{FOLLOWING}directories:LATE_LIMIT", "test_limits"
-    ),
-    "Directories searched for a file after a stop": Limit(
-        f"{FOLLOWING}search:PLACES", "following.test_search"
-    ),
-    "Files whose text is compared after a stop": Limit(f"{FOLLOWING}search:TEXTS", "following.test_search"),
-    "Lines at a text's end that are known one by one": Limit(
-        "files.recognition:TAIL_LINES", "files.test_recognition"
-    ),
-    "Text in which these lines are": Limit("files.recognition:TAIL_LIMIT", "files.test_recognition"),
-    "Text in which they are, of a file that is open": Limit(
-        f"{FOLLOWING}held_text:HELD_LIMIT", "test_limits"
-    ),
-    "Changes of names that wait for a log's look": Limit(
-        f"{FOLLOWING}watcher:HINTS_KEPT", "following.test_watcher_shared"
-    ),
+    "Files with dates that are open after the first look": Limit(f"{FOLLOWING}directories:LATE_LIMIT"),
+    "Directories searched for a file after a stop": Limit(f"{FOLLOWING}search:PLACES"),
+    "Files whose text is compared after a stop": Limit(f"{FOLLOWING}search:TEXTS"),
+    "Lines at a text's end that are known one by one": Limit("files.recognition:TAIL_LINES"),
+    "Text in which these lines are": Limit("files.recognition:TAIL_LIMIT"),
+    "Text in which they are, of a file that is open": Limit(f"{FOLLOWING}held_text:HELD_LIMIT"),
+    "Changes of names that wait for a log's look": Limit(f"{FOLLOWING}watcher:HINTS_KEPT"),
     # Messages
     "Messages of a log on its files": Limit(
         f"{FOLLOWING}announcer:BURST",
-        "test_limits",
         lambda messages: messages * 60 * SECOND / constant(f"{FOLLOWING}announcer:BURST_EVERY")[2],
     ),
-    "Messages of a log on its rotations": Limit(f"{FOLLOWING}announcer:ROTATIONS_SAID_EVERY", "test_limits"),
-    "Messages of a log on rejected lines": Limit(
-        "service.pipeline:REJECTS_SAID_EVERY", "service.test_pipeline"
-    ),
-    "Messages of a log on files closed early": Limit(
-        f"{FOLLOWING}announcer:LET_GO_SAID_EVERY", "test_limits"
-    ),
-    "Possible losses that a report repeats": Limit("service.pipeline:LOSSES_TOLD", "service.test_pipeline"),
-    "Time for which reports repeat a possible loss": Limit(
-        "service.pipeline:LOSS_RECENT", "service.test_pipeline"
-    ),
+    "Messages of a log on its rotations": Limit(f"{FOLLOWING}announcer:ROTATIONS_SAID_EVERY"),
+    "Messages of a log on rejected lines": Limit("service.pipeline:REJECTS_SAID_EVERY"),
+    "Messages of a log on files closed early": Limit(f"{FOLLOWING}announcer:LET_GO_SAID_EVERY"),
+    "Possible losses that a report repeats": Limit("service.pipeline:LOSSES_TOLD"),
+    "Time for which reports repeat a possible loss": Limit("service.pipeline:LOSS_RECENT"),
     # The listener
-    "Connections": Limit(f"{SERVER}CLIENTS", "network.test_http_server"),
-    "Connections that have read a part of their answer": Limit(f"{SERVER}UNREAD", "network.test_http_server"),
-    "Connections let in at one look": Limit(f"{SERVER}ACCEPTED", "network.test_http_server"),
-    "Connections that wait in the kernel, without the socket unit": Limit(
-        f"{SERVER}QUEUE", "network.test_http_server"
-    ),
-    "Length of a request": Limit(f"{SERVER}HEAD", "network.test_http_server"),
-    "Time for a request to come whole": Limit(f"{SERVER}HEAD_PATIENCE", "network.test_http_server"),
-    "Time for an answer to be read": Limit(f"{SERVER}BODY_PATIENCE", "network.test_http_server"),
-    "Time for a client to go after a refusal": Limit(f"{SERVER}LINGER", "network.test_http_server"),
-    "Different answers that are not read yet, memory": Limit(
-        f"{SERVER}IN_FLIGHT", "network.test_http_server"
-    ),
-    "What the kernel takes of each before it is read": Limit(
-        f"{SERVER}SENT_AHEAD", "network.test_http_server"
-    ),
-    "What the kernel takes of what each sends unread": Limit(
-        f"{SERVER}RECEIVED_AHEAD", "network.test_http_server"
-    ),
-    "Size of an answer": Limit("prometheus.max_answer", "outputs.test_prometheus"),
-    "Series of durations by route": Limit(
-        "outputs.prometheus.exposition:LATENCY_SERIES_LIMIT", "outputs.test_exposition"
-    ),
-    "Share of the time that other clients take": Limit(
-        "service.daemon:REST", "service.test_answers", lambda rest: 1 / (1 + rest)
-    ),
-    "Looks that answer somebody": Limit(f"{SCRAPES}APART", "outputs.test_prometheus"),
-    "Share of the time that answers take": Limit(
-        f"{SCRAPES}REST", "outputs.test_prometheus", lambda rest: 1 / (1 + rest)
-    ),
-    "Time for which an answer waits for a backlog's end": Limit(
-        f"{SCRAPES}BACKLOG_PATIENCE", "outputs.test_prometheus"
-    ),
+    "Connections": Limit(f"{SERVER}CLIENTS"),
+    "Connections that have read a part of their answer": Limit(f"{SERVER}UNREAD"),
+    "Connections let in at one look": Limit(f"{SERVER}ACCEPTED"),
+    "Connections that wait in the kernel, without the socket unit": Limit(f"{SERVER}QUEUE"),
+    "Length of a request": Limit(f"{SERVER}HEAD"),
+    "Time for a request to come whole": Limit(f"{SERVER}HEAD_PATIENCE"),
+    "Time for an answer to be read": Limit(f"{SERVER}BODY_PATIENCE"),
+    "Time for a client to go after a refusal": Limit(f"{SERVER}LINGER"),
+    "Different answers that are not read yet, memory": Limit(f"{SERVER}IN_FLIGHT"),
+    "What the kernel takes of each before it is read": Limit(f"{SERVER}SENT_AHEAD"),
+    "What the kernel takes of what each sends unread": Limit(f"{SERVER}RECEIVED_AHEAD"),
+    "Size of an answer": Limit("prometheus.max_answer"),
+    "Series of durations by route": Limit("outputs.prometheus.exposition:LATENCY_SERIES_LIMIT"),
+    "Share of the time that other clients take": Limit("service.daemon:REST", lambda rest: 1 / (1 + rest)),
+    "Looks that answer somebody": Limit(f"{SCRAPES}APART"),
+    "Share of the time that answers take": Limit(f"{SCRAPES}REST", lambda rest: 1 / (1 + rest)),
+    "Time for which an answer waits for a backlog's end": Limit(f"{SCRAPES}BACKLOG_PATIENCE"),
     # Outputs
-    "stdout: reports that wait for its reader, memory": Limit(
-        "outputs.stdout:BACKLOG", "outputs.test_stdout"
-    ),
-    "journal: rows of a report": Limit("journal.rows", "test_limits"),
+    "stdout: reports that wait for its reader, memory": Limit("outputs.stdout:BACKLOG"),
+    "journal: rows of a report": Limit("journal.rows"),
     "stdout: time for the rest at a stop": Limit(
-        "outputs.stdout:LAST_WAIT", "outputs.test_stdout", lambda milliseconds: milliseconds * SECOND // 1000
+        "outputs.stdout:LAST_WAIT", lambda milliseconds: milliseconds * SECOND // 1000
     ),
-    "Textfile: size": Limit("textfile.max_answer", "outputs.test_textfile"),
-    "JSON: part of a line that is written at once": Limit(
-        "outputs.json_lines:BLOCK", "outputs.test_json_lines"
-    ),
-    "Journal: length of a field": Limit("outputs.journal:LARGE", "outputs.test_journal"),
-    "Graphite: metrics that wait, memory": Limit("network.tcp:LIMIT", "network.test_tcp"),
-    "Graphite: time for a connection": Limit("network.tcp:PATIENCE", "network.test_tcp"),
+    "Textfile: size": Limit("textfile.max_answer"),
+    "JSON: part of a line that is written at once": Limit("outputs.json_lines:BLOCK"),
+    "Journal: length of a field": Limit("outputs.journal:LARGE"),
+    "Graphite: metrics that wait, memory": Limit("network.tcp:LIMIT"),
+    "Graphite: time for a connection": Limit("network.tcp:PATIENCE"),
     "Graphite: time without an acknowledgement": Limit(
-        "network.tcp:SILENCE", "network.test_tcp", lambda milliseconds: milliseconds * SECOND // 1000
+        "network.tcp:SILENCE", lambda milliseconds: milliseconds * SECOND // 1000
     ),
-    "Graphite: time between two tries": Limit("network.tcp:LAST_RETRY", "network.test_tcp"),
-    "Graphite: time for the rest at a stop": Limit(
-        "network.tcp:LAST_ROUNDS", "network.test_tcp", _times("network.tcp:PAUSE")
-    ),
-    "StatsD, Ganglia: datagrams sent at once, memory": Limit("network.udp:BATCH", "network.test_udp"),
-    "StatsD, Ganglia: windows that wait": Limit("network.udp:WINDOWS", "network.test_udp"),
+    "Graphite: time between two tries": Limit("network.tcp:LAST_RETRY"),
+    "Graphite: time for the rest at a stop": Limit("network.tcp:LAST_ROUNDS", _times("network.tcp:PAUSE")),
+    "StatsD, Ganglia: datagrams sent at once, memory": Limit("network.udp:BATCH"),
+    "StatsD, Ganglia: windows that wait": Limit("network.udp:WINDOWS"),
     "StatsD, Ganglia: time for the rest at a stop": Limit(
-        "network.udp:LAST_ROUNDS", "network.test_udp", _times("network.udp:PAUSE")
+        "network.udp:LAST_ROUNDS", _times("network.udp:PAUSE")
     ),
-    "StatsD: vanished routes that are told as 0, in a window": Limit(
-        "outputs.vanished:LIMIT", "outputs.test_statsd"
-    ),
-    "StatsD: length of a route in a tag": Limit(
-        "outputs.statsd:_ROUTE", "outputs.test_statsd", lambda alphabet: alphabet.limit
-    ),
+    "StatsD: vanished routes that are told as 0, in a window": Limit("outputs.vanished:LIMIT"),
+    "StatsD: length of a route in a tag": Limit("outputs.statsd:_ROUTE", lambda alphabet: alphabet.limit),
     "StatsD, Graphite: length of a route in a name": Limit(
-        "outputs.metric_names:_ROUTE", "outputs.test_metric_names", lambda alphabet: alphabet.limit
+        "outputs.metric_names:_ROUTE", lambda alphabet: alphabet.limit
     ),
-    "StatsD, Graphite, Ganglia: lookups of a receiver's name": Limit(
-        "network.resolver:AGAIN", "network.test_resolver"
-    ),
-    "StatsD: length of a datagram": Limit("statsd.datagram", "test_limits"),
-    "Ganglia: new series announced": Limit(f"{GMOND}output:NEWS", "outputs.test_ganglia"),
-    "Ganglia: length of a name": Limit(f"{GMOND}names:MOST", "outputs.test_ganglia_names"),
-    "Ganglia: size of a gmond.conf": Limit(f"{GMOND}gmond_conf:LARGEST", "outputs.test_gmond_conf"),
-    "Ganglia: files that include each other": Limit(f"{GMOND}gmond_conf:DEEPEST", "outputs.test_gmond_conf"),
-    "Ganglia: length of a host's name": Limit(f"{GMOND}gmond_conf:LONGEST_HOST", "outputs.test_gmond_conf"),
+    "StatsD, Graphite, Ganglia: lookups of a receiver's name": Limit("network.resolver:AGAIN"),
+    "StatsD: length of a datagram": Limit("statsd.datagram"),
+    "Ganglia: new series announced": Limit(f"{GMOND}output:NEWS"),
+    "Ganglia: length of a name": Limit(f"{GMOND}names:MOST"),
+    "Ganglia: size of a gmond.conf": Limit(f"{GMOND}gmond_conf:LARGEST"),
+    "Ganglia: files that include each other": Limit(f"{GMOND}gmond_conf:DEEPEST"),
+    "Ganglia: length of a host's name": Limit(f"{GMOND}gmond_conf:LONGEST_HOST"),
     # The page
-    "Points of the page's charts": Limit("web.view:POINTS", "web.test_page"),
-    "Routes that the page lists": Limit("web.answers:ROUTES", "web.test_page"),
-    "Time of one question of the page": Limit(
-        "web.page:TIME_LIMIT", "web.test_page", lambda seconds: seconds * SECOND
-    ),
-    "A value in the page's address": Limit("web.view:TEXT_LIMIT", "web.test_page"),
+    "Points of the page's charts": Limit("web.view:POINTS"),
+    "Routes that the page lists": Limit("web.answers:ROUTES"),
+    "Time of one question of the page": Limit("web.page:TIME_LIMIT", lambda seconds: seconds * SECOND),
+    "A value in the page's address": Limit("web.view:TEXT_LIMIT"),
 }
 
 # What the page hands to its server, and its server holds.
 OF_THE_SERVER = {
-    "A range of the page": Limit("web.view:LONGEST", "web.test_page"),
-    "Connections to the page": Limit("web.server:CLIENTS", "web.test_server"),
-    "Head of a request for the page": Limit("web.server:HEAD_SIZE", "web.test_server"),
-    "Silence of a connection to the page": Limit("web.server:SILENCE", "web.test_server", _in_seconds),
-    "Time without a request, as a service": Limit("web.server:IDLE", "web.test_server", _in_seconds),
+    "A range of the page": Limit("web.view:LONGEST"),
+    "Connections to the page": Limit("web.server:CLIENTS"),
+    "Head of a request for the page": Limit("web.server:HEAD_SIZE"),
+    "Silence of a connection to the page": Limit("web.server:SILENCE", _in_seconds),
+    "Time without a request, as a service": Limit("web.server:IDLE", _in_seconds),
 }
 
 # Settings with a range that bound nothing of this.
