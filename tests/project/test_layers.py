@@ -21,22 +21,8 @@ HEAD = "| room | what it is | may import | pure |\n|---|---|---|---|\n"
 
 # What pure rooms may import of Python; `time` and `os` to write times down and to split paths alone.
 PURE_IMPORTS = {
-    *(
-        "array",
-        "bisect",
-        "calendar",
-        "collections",
-        "csv",
-        "datetime",
-        "difflib",
-        "enum",
-        "errno",
-        "fnmatch",
-        "functools",
-        "getopt",
-        "io",
-    ),
-    *("itertools", "json", "math", "re", "shlex", "textwrap", "types"),
+    *("array", "bisect", "calendar", "collections", "csv", "datetime", "difflib", "enum", "errno", "fnmatch"),
+    *("functools", "getopt", "io", "itertools", "json", "math", "re", "shlex", "textwrap", "types"),
     *("typing", "unicodedata", "syslog", "time", "os", "warnings", "zoneinfo", "qps_service"),
 }
 PURE_USES = {
@@ -52,15 +38,8 @@ PURE_USES = {
 OPENERS = {
     *("files.kernel", "files.whole", "configuration.sources", "configuration.toml_file"),
     *("configuration.setup_file", "following.watcher", "ledger.database", "service.state_directory"),
-    *(
-        "service.process",
-        "service.other_runs",
-        "service.own_user",
-        "simulation.log_file",
-        "commands.simulate",
-        "commands.setup",
-    ),
-    "web.assets",
+    *("service.process", "service.other_runs", "service.own_user", "simulation.log_file"),
+    *("commands.simulate", "commands.setup", "web.assets"),
     *("outputs.ganglia.gmond_conf", "outputs.json_lines", "outputs.textfile"),
 }
 OPENING = {
