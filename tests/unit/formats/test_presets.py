@@ -9,19 +9,10 @@ from hypothesis import strategies as st
 from qps_service.errors import FormatError
 from qps_service.formats import presets
 from qps_service.formats.line import make_reader
-from qps_service.formats.presets import NAMES, PRESETS, Field, LogFormat, compile_format
+from qps_service.formats.presets import NAMES, Field, LogFormat, compile_format
 from tests.promised import Promise, promises
 from tests.unit.refusals import refused
 
-COMBINED = (
-    b'203.0.113.7 - bob [09/Sep/2016:11:43:14 +0200] "GET /a?b HTTP/1.1" 200 512 "http://x/" "curl/7 (x y)"'
-)
-COUNTED = {
-    "request": b"GET /a?b HTTP/1.1",
-    "status": b"200",
-    "bytes": b"512",
-    "time": b"09/Sep/2016:11:43:14 +0200",
-}
 X_404 = {"route": b"/x", "status": b"404"}
 REQUEST = {"request": b"GET /a HTTP/1.1", "status": b"200"}
 
@@ -33,15 +24,6 @@ def roles(log_format: LogFormat, line: bytes) -> Mapping[str, bytes] | None:
 @pytest.mark.parametrize(
     ("text", "line", "expected"),
     [
-        (
-            "default",
-            b"1.2.3.4\tGET /a b\t200\t12",
-            {"method": b"GET", "route": b"/a b", "status": b"200", "bytes": b"12"},
-        ),
-        ("combined", COMBINED, COUNTED),
-        ("common", COMBINED.partition(b' "http')[0], COUNTED),
-        # A preset is nothing but its text: pasting that from nginx's configuration is the same.
-        (PRESETS["combined"].texts[0], COMBINED, COUNTED),
         ("$uri $status", b"/x 404", X_404),
         ("${uri}x$status", b"/x404", {"route": b"/", "status": b"404"}),
         ("$REQUEST_URI|$Status|", b"/x|404|", X_404),
