@@ -3,14 +3,12 @@
 Here those that anybody types; tests/system/test_pages.py has those of a server's root.
 """
 
-import contextlib
 import os
 import re
 import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty, Queue
 
@@ -33,6 +31,7 @@ from tests.project.pages import (
     read,
     steps,
 )
+from tests.unit.receiving import TcpReceiver, UdpReceiver
 from tests.unit.toy_gmond import ToyGmond
 
 HANG = 120.0  # seconds after which whatever is waited for is taken to hang
@@ -250,59 +249,19 @@ def test_the_page_is_true(name: str, tmp_path: Path) -> None:
 # --- what README's outputs send
 
 
-class Receivers:
-    """StatsD's and gmond's sockets, and Graphite's, as a report of `--once` finds them."""
-
-    def __init__(self) -> None:
-        self.statsd, self.gmond = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
-        self.graphite = socket.socket()
-        for each in (self.statsd, self.gmond, self.graphite):
-            each.bind(("127.0.0.1", 0))
-            each.settimeout(HANG)
-        # All that one report sends is read only after it.
-        self.statsd.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self.graphite.listen()
-
-    def __enter__(self) -> "Receivers":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for each in (self.statsd, self.gmond, self.graphite):
-            each.close()
-
-    def received(self) -> str:
-        """All that came, of the two that have lines."""
-        connection, _ = self.graphite.accept()
-        connection.settimeout(HANG)
-        with connection, connection.makefile() as file:
-            lines = file.read()
-        return lines + "\n".join(data.decode() for data in _datagrams(self.statsd))
-
-
-def _datagrams(receiver: socket.socket) -> Iterator[bytes]:
-    """Those that are there."""
-    receiver.setblocking(False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            yield receiver.recv(1 << 16)
-
-
-def configured(text: str, receivers: Receivers) -> str:
-    """README's outputs that send, in one configuration, with the receivers' ports."""
+def configured(text: str, ports: dict[str, int]) -> str:
+    """README's outputs that send, in one configuration, with their receivers' ports."""
     found = [
         "\n".join(block.lines) + "\n"
         for block in blocks(text)
         if block.kind == "toml" and any(line.startswith("[output.") for line in block.lines)
     ]
     together = "".join(table for table in found if "prometheus" not in table)
-    for old, new in (
-        ("[output.statsd]\n", f"[output.statsd]\nport = {receivers.statsd.getsockname()[1]}\n"),
-        ("[output.graphite]\n", f"[output.graphite]\nport = {receivers.graphite.getsockname()[1]}\n"),
-        ("[output.ganglia]\n", f"[output.ganglia]\nport = {receivers.gmond.getsockname()[1]}\n"),
-    ):
-        assert old in together
-        together = together.replace(old, new)
-    return together + '[log.access]\npath = "access.log"\n'
+    for name, port in ports.items():
+        table = f"[output.{name}]\n"
+        assert table in together
+        together = together.replace(table, f"{table}port = {port}\n")
+    return together
 
 
 @pytest.fixture(scope="module")
@@ -310,18 +269,24 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """What is sent of README's simulated log, in lines without their times."""
     text, directory = pages()["README.md"], tmp_path_factory.mktemp("sent")
     simulate = next(step.typed for step in steps(text) if step.typed.startswith("qps-reporter simulate"))
-    reader = Anybody(directory)
-    with Receivers() as receivers:
-        (directory / "quiet.toml").write_text('[log.access]\npath = "access.log"\n')
-        (directory / "all.toml").write_text(configured(text, receivers))
-        once = "qps-reporter run --state sent --once --config"
-        for command in (f"{once} quiet.toml", simulate, f"{once} all.toml"):
-            reader.type(command)
-        gmond = ToyGmond()
-        for packet in _datagrams(receivers.gmond):
-            gmond.take(packet, 0)
-        lines = TIME.sub("", receivers.received()).splitlines()
-    return {*lines, *(f"{name} {value}" for name, value in gmond.values.items())}
+    reader, toy = Anybody(directory), ToyGmond()
+    statsd, gmond, graphite = UdpReceiver(), UdpReceiver(), TcpReceiver()
+    # All that one report sends is read only after it.
+    statsd.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    ports = {"statsd": statsd.port, "graphite": graphite.port, "ganglia": gmond.port}
+    log = '[log.access]\npath = "access.log"\n'
+    (directory / "quiet.toml").write_text(log)
+    (directory / "all.toml").write_text(configured(text, ports) + log)
+    once = "qps-reporter run --state sent --once --config"
+    for command in (f"{once} quiet.toml", simulate, f"{once} all.toml"):
+        reader.type(command)
+    for packet in gmond.receive():
+        toy.take(packet, 0)
+    graphite.accept(HANG)
+    lines = (graphite.receive() + b"\n".join(statsd.receive())).decode()
+    for each in (statsd, gmond, graphite):
+        each.close()
+    return {*TIME.sub("", lines).splitlines(), *(f"{name} {value}" for name, value in toy.values.items())}
 
 
 TIME = re.compile(r"(?m) \d{10}$")
