@@ -71,9 +71,7 @@ def check_truth(truth: Path, *lines: bytes) -> dict[str, Any]:
 LATE = ("--late-writer", "0.05")
 
 
-@pytest.mark.parametrize(
-    "options", [(), ("--batch",), ("--rotation", "copytruncate"), LATE, (*LATE, "--batch")], ids=" ".join
-)
+@pytest.mark.parametrize("options", [(), ("--rotation", "copytruncate"), (*LATE, "--batch")], ids=" ".join)
 def test_the_truth_is_on_disk(tmp_path: Path, options: Sequence[str]) -> None:
     log = tmp_path / "logs" / "a.log"
     log.parent.mkdir()

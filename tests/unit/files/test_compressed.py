@@ -315,21 +315,6 @@ class RaisesAtOnce(CompressedFile):  # keeps what is before the damage to itself
         return data
 
 
-@formats
-def test_a_file_that_is_being_written_can_be_read_later(suffix: str) -> None:
-    data = PACKERS[suffix](SMALL)
-    descriptor = os.memfd_create("packed")
-    os.write(descriptor, data[: len(data) // 2])
-    for end in ("its end is missing", None):
-        packed = CompressedFile(Files(), os.dup(descriptor), "access.log.1" + suffix)
-        text, wrong = follow(packed)
-        assert wrong == end
-        packed.close()
-        os.write(descriptor, data[len(data) // 2 :])
-    assert text == SMALL
-    os.close(descriptor)
-
-
 def check_every_flip(make: Make, suffix: str) -> None:
     """One bit of the file is another: that is noticed, or it made no difference."""
     for place in range(len(PACKERS[suffix](SMALL))):
@@ -338,16 +323,6 @@ def check_every_flip(make: Make, suffix: str) -> None:
         with opened(bytes(data), suffix, make) as packed:
             text, wrong = follow(packed)
         assert wrong or text == SMALL
-
-
-@formats
-def test_what_is_before_a_damage_is_handed_out(suffix: str) -> None:
-    data = bytearray(PACKED[suffix])
-    data[len(data) // 2] ^= 1
-    with opened(bytes(data), suffix) as packed:
-        text, wrong = follow(packed)
-    assert wrong
-    check_same(text[: len(TEXT) // 3], TEXT[: len(TEXT) // 3])
 
 
 # --- bounded memory

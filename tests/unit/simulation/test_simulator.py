@@ -3,8 +3,6 @@
 import json
 from random import Random
 
-import pytest
-
 from qps_service.simulation.simulator import IrregularPace, Pace, SteadyPace
 from qps_service.text.units import SECOND
 from tests.simulated import Clock, simulate
@@ -20,15 +18,6 @@ def test_the_same_seed_gives_the_same_lines_at_any_pace() -> None:
     assert slow != lines(8, SteadyPace(200_000), 0.1)
 
 
-@pytest.mark.parametrize(
-    ("rate", "duration"), [(1, 3), (7, 3), (999, 3), (1000, 3), (1001, 3), (200_000, 0.25)]
-)
-def test_a_duration_is_a_number_of_lines_however_late_the_wake_ups(rate: int, duration: float) -> None:
-    random = Random(1)
-    clock = Clock(lambda: random.randint(0, SECOND // 10))
-    assert simulate(pace=SteadyPace(rate), clock=clock, duration=duration)[1].lines == rate * duration
-
-
 def test_each_line_comes_when_it_is_due() -> None:
     _, log = simulate(pace=SteadyPace(10), duration=2)
     assert log.moments == [(50 + count) * SECOND // 10 for count in range(1, 21)]
@@ -41,16 +30,6 @@ def test_how_it_ends() -> None:
     assert clock.now == (5 + 3.25) * SECOND
     _, log = simulate(pace=SteadyPace(10), clock=Clock(stop_at=2 * SECOND), duration=0)
     assert log.moments[-1] == (5 + 1.9) * SECOND
-
-
-def test_rotations_keep_to_their_grid() -> None:
-    """Woken late each time, a rotation every 2 s stays within the lateness of its grid for hours."""
-    random = Random(1)
-    clock = Clock(lambda: random.randint(0, SECOND // 2))
-    _, log = simulate(pace=SteadyPace(1), clock=clock, interval=2, duration=7200)
-    assert log.rotations == 7200 // 2 - 1  # none at the very end, where nothing would follow
-    for number, moment in enumerate(log.rotated, start=1):
-        assert 0 <= moment - (5 + 2 * number) * SECOND <= SECOND // 2
 
 
 def test_after_a_suspension_there_is_one_rotation_and_no_line_is_skipped() -> None:
