@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import parser
 
 from qps_service.configuration.loader import Flags, load
-from qps_service.configuration.types import PrometheusConfig
+from qps_service.configuration.types import PrometheusConfig, TextfileConfig
 from qps_service.network.http_server import ASKED, Client, Listener
 from qps_service.outputs.prometheus import output
 from qps_service.outputs.prometheus.exposition import TooLarge, pieces, within
@@ -344,13 +344,18 @@ def a_large_answer_is_none(kind: Make, make: Callable[..., Endpoint]) -> None:
             assert parse(endpoint.receive(probe))[0].status == 200
 
 
-def a_default_answer_has_a_size(tmp_path: Path) -> None:
-    (tmp_path / "a.toml").write_text("[log.a]\npath = '/a'\n[output.prometheus]\n")
-    [config] = load(Flags(config=str(tmp_path / "a.toml")), {}).outputs
-    assert isinstance(config, PrometheusConfig)
+def a_default_answer_has_a_size(tmp_path: Path, output: str) -> None:
+    """And so has the file for node_exporter, which is the same text."""
+    file = tmp_path / "a.toml"
+    file.write_text(f"[log.a]\npath = '/a'\n[output.{output}]\n{'' if output == 'prometheus' else FILE}")
+    [config] = load(Flags(config=str(file)), {}).outputs
+    assert isinstance(config, PrometheusConfig | TextfileConfig)
     assert list(within(config.max_answer, [bytes(1 << 20)] * 32))
     with pytest.raises(TooLarge):
         list(within(config.max_answer, [b"x", *[bytes(1 << 20)] * 32]))
+
+
+FILE = "path = '/a.prom'\n"
 
 
 class Doubles(PrometheusOutput):
@@ -386,7 +391,10 @@ test_promise, test_twin = promises(
     ),
     Promise(who_is_gone_comes_last, PrometheusOutput, [InTurn], caught=(BlockingIOError,)),
     Promise(a_large_answer_is_none, PrometheusOutput, [Doubles]),
-    Promise(a_default_answer_has_a_size, None, [Doubled("prometheus.max_answer")]),
+    *(
+        Promise(a_default_answer_has_a_size, None, [Doubled(f"{name}.max_answer")], output=name)
+        for name in ("prometheus", "textfile")
+    ),
     Promise(
         a_backlog_is_waited_for_within_bounds,
         PrometheusOutput,

@@ -7,17 +7,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import parser
 
-from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import TextfileConfig
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice, Notify
 from qps_service.outputs import textfile
-from qps_service.outputs.prometheus.exposition import TooLarge, within
 from qps_service.outputs.textfile import TextfileOutput
 from qps_service.text.escape import show_path
 from qps_service.text.units import format_size
 from qps_service.values.counts import Counts, Key
 from qps_service.values.reports import Overview, Report
-from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises, twin
 from tests.unit.handed_over import OVERVIEW, emit, overview, standing
 from tests.unit.scraping import render
@@ -61,15 +58,6 @@ def a_reader_finds_a_whole_file(make: Make, tmp_path: Path) -> None:
     assert seen == {text_of(OVERVIEW, path), text_of(CHANGED, path)}
     assert os.listdir(tmp_path) == ["qps.prom"]
     assert path.stat().st_mode & 0o777 == 0o644
-
-
-def a_default_file_has_a_size(tmp_path: Path) -> None:
-    (tmp_path / "a.toml").write_text("[log.a]\npath = '/a'\n[output.textfile]\npath = '/a.prom'\n")
-    [config] = load(Flags(config=str(tmp_path / "a.toml")), {}).outputs
-    assert isinstance(config, TextfileConfig)
-    assert list(within(config.max_answer, [bytes(1 << 20)] * 32))
-    with pytest.raises(TooLarge):
-        list(within(config.max_answer, [b"x", *[bytes(1 << 20)] * 32]))
 
 
 def is_never_large(make: Make, tmp_path: Path) -> None:
@@ -198,7 +186,6 @@ LAID: dict[str, Callable[[Path], object]] = {
 }
 test_promise, test_twin = promises(
     Promise(two_services_share_no_series, TextfileOutput, [BY_LOG, BY_NAME], caught=(KeyError,)),
-    Promise(a_default_file_has_a_size, None, [Doubled("textfile.max_answer")]),
     Promise(is_never_large, TextfileOutput, [LARGER]),
     Promise(a_reader_finds_a_whole_file, TextfileOutput, [IN_PLACE, READ_TOO_SOON]),
     Promise(what_a_killed_process_left_is_removed, TextfileOutput, [LEAVES]),

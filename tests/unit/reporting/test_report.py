@@ -13,7 +13,7 @@ from qps_service.reporting.report import make_report
 from qps_service.reporting.text import format_rate, render_text, text_lines
 from qps_service.values.counts import Counts, Key
 from qps_service.values.latency import LatencyKey
-from qps_service.values.reports import Report, Row, Window
+from qps_service.values.reports import Report, Window
 from tests.durations import MILLI, told
 from tests.promised import Promise, promises
 
@@ -124,25 +124,6 @@ def test_one_of_several_logs_has_its_name_after_the_date() -> None:
     lines = render_text(report_of(COUNTS, named=True)).split("\n")
     assert lines[0] == "Fri Sep  9 11:43:14 2016 access"
     assert "\n".join(lines[1:]) == SAMPLE.partition("\n")[2]
-
-
-def test_the_values_behind_it() -> None:
-    assert report_of(COUNTS, rejects=4) == Report(
-        log="access",
-        named=False,
-        sequence=7,
-        at=AT,
-        seconds=10.0,
-        requests=136,
-        rate=13.6,
-        rejected=4,
-        rows=(
-            Row(b"GET", b"/", 200, 100, 8, 10.0),
-            Row(b"POST", b"/", 200, 3, 7, 0.3),
-            Row(b"GET", b"/", 500, 1, 6, 0.1),
-            Row(b"GET", b"/help", 200, 32, 5, 3.2),
-        ),
-    )
 
 
 def test_rows_are_sorted_by_the_bytes_of_the_route_then_by_status() -> None:
