@@ -21,6 +21,7 @@ from qps_service.configuration.types import JsonConfig
 from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED, Notice
 from qps_service.outputs import json_lines
 from qps_service.outputs.json_lines import JsonOutput, render_json
+from qps_service.outputs.registry import make_output
 from qps_service.reporting.report import make_report
 from qps_service.text.escape import show
 from qps_service.values.counts import Beside, Counts, Key
@@ -407,9 +408,11 @@ def follows_no_link(file: File) -> None:
 
 
 def is_said_when_it_is_opened(tmp_path: Path) -> None:
-    """What is wrong with it, and not first with the next report, which is tried all the same."""
+    """What is wrong with it, as soon as it is made; the next report is tried all the same."""
     file = File(tmp_path / "missing")
-    file.output.reopen()
+    output = make_output(JsonConfig(str(file.path)), file.said.append)
+    assert isinstance(output, JsonOutput)
+    file.output = output
     assert file.failures == [f"cannot append to {file.path}: No such file or directory"]
     file.emit(1)
     assert len(file.said) == 1
