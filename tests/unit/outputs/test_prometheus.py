@@ -12,6 +12,7 @@ from prometheus_client import parser
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import PrometheusConfig, TextfileConfig
 from qps_service.network.http_server import ASKED, Client, Listener
+from qps_service.notices.kinds import OUTPUT_FAILED, OUTPUT_RESUMED
 from qps_service.outputs.prometheus import output
 from qps_service.outputs.prometheus.exposition import TooLarge, pieces, within
 from qps_service.outputs.prometheus.output import PrometheusOutput, health
@@ -427,3 +428,10 @@ def test_who_cannot_be_answered_is_not_due_for_good(endpoint: Endpoint, monkeypa
     assert not endpoint.look(seconds=1)
     assert endpoint.receive(client) == b""
     assert endpoint.connections == 0
+
+
+def test_an_answer_ends_the_trouble(endpoint: Endpoint) -> None:
+    endpoint.output.trouble.failed("a fault")
+    endpoint.ask()
+    endpoint.look()
+    assert [notice.kind for notice in endpoint.said] == [OUTPUT_FAILED, OUTPUT_RESUMED]
