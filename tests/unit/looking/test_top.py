@@ -1,6 +1,5 @@
 """What `top` shows equals what was written, cell by cell; where rows stand, what keys change, how it fits."""
 
-import json
 import math
 import time
 from collections import Counter
@@ -24,7 +23,6 @@ from qps_service.looking.screen import Shown, sparkline
 from qps_service.looking.view import View
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import TakesReports
-from qps_service.simulation.simulator import SteadyPace
 from qps_service.text.escape import show
 from qps_service.text.units import format_latency
 from qps_service.text.width import clip, columns, fit
@@ -32,7 +30,6 @@ from qps_service.values.latency import BEYOND, NO_LATENCY, Latency, LatencyKey, 
 from qps_service.values.reports import Overview, Report, Row, Standing
 from tests.ledgers import entry, opened
 from tests.promised import Patches, Promise, promises
-from tests.simulated import Clock, Memory, simulator
 from tests.unit.daemons import SECOND, START, Service
 
 HOSTILE = b"/\x1b[2J\xffevil"
@@ -124,41 +121,9 @@ def charts(lines: Lines, until: int) -> dict[str, str]:
     return found
 
 
-def simulated(seed: int, begin: float, seconds: float) -> tuple[Lines, list[dict[str, Any]]]:
-    """Lines of the simulator, and its own file of the truth."""
-    clock, memory = Clock(), Memory()
-    simulation = simulator(memory, pace=SteadyPace(30), clock=clock, seed=seed, duration=seconds)
-    began = clock.now
-    simulation.run()
-    lines = []
-    for moment, line in zip(memory.moments, memory.written, strict=True):
-        _, request, status, _ = line.split(b"\t")
-        after = round(begin * SECOND) + moment - began + 7 * MILLISECOND
-        lines.append((min(after, round((begin + seconds) * SECOND)), request.split()[1], int(status)))
-    return lines, json.loads(simulation.truth())["rows"]
-
-
-def check_truth(tmp_path: Path) -> None:
-    """Of the last 10 s, by the file that the simulator leaves; and of all, by adding lines."""
-    before, _ = simulated(1, 0, 20)
-    lines, truth = simulated(2, 20, 10)
-    lines = [*before, *lines]
-    shows = followed(tmp_path, lines, seconds=30.5)
-    found = cells(shows.text)
-    sums: dict[str, Counter[int]] = {}
-    for row in truth:
-        sums.setdefault(row["route"], Counter())[row["status"] // 100] += row["requests"]
-    seconds = (shows.moments[-1] - 20 * SECOND) / SECOND
-    assert {name: each["req/s"] for name, each in found.items()} == {
-        name: rate(sum(classes.values()), seconds) for name, classes in sums.items()
-    }
-    assert found == expected(lines, shows.moments)
-    assert sum(classes[5] for classes in sums.values()) > 0
-    assert "! errors" in shows.text
-
-
 def check_lengths(tmp_path: Path) -> None:
-    """Looks come late: rates are by the time that passed, which is nobody's wish."""
+    """Cell by cell, of the last 10 s. Looks come late: rates are by the time that passed, which is nobody's
+    wish."""
     random = Random(3)
     lines = sorted(
         (
@@ -174,6 +139,7 @@ def check_lengths(tmp_path: Path) -> None:
         [line for line in lines if line[0] <= shows.moments[-1]], shows.moments
     )
     assert "p95" not in shows.text
+    assert "! errors" in shows.text
 
 
 def check_charts(tmp_path: Path) -> None:
@@ -597,18 +563,16 @@ def check_spelled(_: None = None) -> None:
 
 test_promise, test_twin = promises(
     {
-        check_truth: {
+        check_lengths: {
             "half the span": Patches((recent, "SPAN", 5 * SECOND)),
             "4xx": Patches((Figures, "error_share", property(lambda row: row.classes[3] / (row.rate or 1)))),
-        },
-        check_lengths: {
             "as it should be": Patches(
                 (
                     board,
                     "sample_of",
                     lambda told, ended: recent.sample_of(told, ended)._replace(length=SECOND),
                 )
-            )
+            ),
         },
         check_charts: {"the next bin's": Patches((recent, "_bin_of", lambda ended: ended // recent.BIN))},
         check_in_time: {"patient": Patches((top, "PATIENCE", 1 << 62))},
