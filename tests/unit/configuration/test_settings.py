@@ -11,7 +11,6 @@ from qps_service.configuration.outputs import OUTPUTS, kind_of
 from qps_service.configuration.parsers import parse_name
 from qps_service.configuration.settings import BY_KEY, HISTORY, LOG, REPORTS, RULE, SERVICE
 from qps_service.configuration.types import Config, LogConfig, OutputConfig, PrometheusConfig, TextfileConfig
-from qps_service.counting.routes import COLLAPSES
 from qps_service.text.units import SECOND
 from qps_service.values.history import History
 
@@ -26,13 +25,10 @@ FLAGGED = [setting for setting in (*SERVICE, *LOG) if setting.flag]
         ("interval", "1d", 86_400 * SECOND),
         ("state", "/var/lib/../x", "/var/x"),
         ("path", "/a/./b.log", "/a/b.log"),
-        ("start", "start", True),
         ("start", "end", False),
         ("max_routes", "1", 1),
         ("max_routes", "1000000", 1_000_000),
         ("query", "drop", False),
-        ("query", "keep", True),
-        *(("collapse", name, name) for name in COLLAPSES),
         ("name", r"/\1", r"/\1"),
         ("max_line", "256", 256),
         ("max_line", "1MiB", 1 << 20),

@@ -62,8 +62,6 @@ OTHER_KINDS = "$1 $upstream_response_time ${http_x}y$cookie_a $uri $status $arg_
         ("log_format x '$uri\\t$status\\x';", "$uri\t$status\\x"),
         ("'$uri '\n'$status'", "$uri $status"),
         ("'$uri '  # a comment; with 'quotes'\n\n  \"$status\";\n", "$uri $status"),
-        ("'$uri ' '$status'", "$uri $status"),
-        ("\"$uri \"\n'$status'", "$uri $status"),
         # What merely begins with a quote is a format.
         ('"$request" $status', '"$request" $status'),
         ("'$request' $status", "'$request' $status"),

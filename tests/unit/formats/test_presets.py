@@ -42,9 +42,7 @@ def roles(log_format: LogFormat, line: bytes) -> Mapping[str, bytes] | None:
         # A request needs no quotes where more than a blank ends it.
         (r"$request\t$status", b"GET /a HTTP/1.1\t200", REQUEST),
         (r"$request \t $status", b"GET /a HTTP/1.1 \t 200", REQUEST),
-        ('"$request" $status', b'"GET /a HTTP/1.1" 200', REQUEST),
         ("$request|$status", b"GET /a HTTP/1.1|200", REQUEST),
-        ("$request [$other] $status", b"GET /a HTTP/1.1 [x] 200", REQUEST),
         ("$status $request", b"200 GET /a HTTP/1.1", REQUEST),
         ("'$request' $status", b"'GET /a HTTP/1.1' 200", REQUEST),
     ],
