@@ -15,12 +15,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tests.durations
-from qps_service.ledger import database, durations, outbox, queries, rows
+from qps_service.ledger import database, durations, queries, rows
 from qps_service.ledger import ledger as ledgers
 from qps_service.ledger.database import LedgerDamaged
-from qps_service.ledger.durations import DurationsDamaged, add_durations, decode, encode, summed, undecoded
+from qps_service.ledger.durations import DurationsDamaged, decode, encode, summed, undecoded
 from qps_service.ledger.ledger import Ledger
-from qps_service.ledger.outbox import merge
 from qps_service.ledger.queries import past
 from qps_service.ledger.retention import HOUR, MINUTE, Pruner
 from qps_service.notices import kinds
@@ -235,25 +234,6 @@ def check_merged(length: int, path: Path) -> None:
     ledger.close()
 
 
-def check_waiting() -> None:
-    """While the ledger takes nothing, neighbours become one entry: in any order the same."""
-    key = LatencyKey(b"/", 2)
-    parts = [DISTRIBUTIONS[name] for name in ("heavy tail", "constant", "all zero")]
-    entries = [
-        entry([number], sequence=number)._replace(latencies={key: told(part)})
-        for number, part in enumerate(parts, 1)
-    ]
-    first, second, third = entries
-    ways = [
-        merge(merge(first, second), third).latencies[key],
-        merge(first, merge(second, third)).latencies[key],
-        merge(third, merge(second, first)).latencies[key],
-    ]
-    for way in ways:
-        check_latency(way, [duration for part in parts for duration in part])
-    assert add_durations(encode(told(parts[0])), None) == encode(told(parts[0]))
-
-
 def check_memory(path: Path) -> None:
     """Of many routes each takes what its own durations take, and not a number for each bin that there is."""
     latencies = {LatencyKey(b"/%d" % number, 2): told([number]) for number in range(500)}
@@ -344,10 +324,6 @@ def takes_the_last(one: bytes | None, other: bytes | None) -> bytes | None:
     return other or one
 
 
-def forgets_the_longest(one: values.Latency, other: values.Latency) -> values.Latency:
-    return PLUS(one, other)._replace(longest=one.longest)
-
-
 PLUS = values.Latency.plus
 
 
@@ -430,13 +406,6 @@ test_promise, test_twin = promises(
             length=length,
         )
         for label, length in (("windows", 10 * SECOND), ("minutes", 47 * SECOND))
-    ),
-    Promise(
-        *(check_waiting, None),
-        {
-            "the later alone": Patches((outbox, "together", lambda _, later: later)),
-            "longest of the first": Patches((values.Latency, "plus", forgets_the_longest)),
-        },
     ),
     *(
         Promise(

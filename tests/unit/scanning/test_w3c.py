@@ -245,21 +245,6 @@ class ReadsOnByTheLast(W3cScanner):
         return self._reject([(reason, line)])
 
 
-class KeepsItsOwn(W3cScanner):
-    """What was read last is in force, in whatever text that was."""
-
-    _own = b""
-
-    def _take_in(self, line: bytes) -> tuple[int, int]:
-        told = super()._take_in(line)
-        self._own = self.directives.last or b""
-        return told
-
-    def _scan_rows(self, rows: bytes) -> tuple[int, int]:
-        self.directives = self.directives._replace(last=self._own)
-        return super()._scan_rows(rows)
-
-
 def by_the_first(rows: bytes) -> Iterator[tuple[bytes, bytes]]:
     """All rows are as the first one of the block."""
     if rows:
@@ -322,21 +307,6 @@ def check_times() -> None:
             parts.append(scanner.take())
             told = {second: sum(times) for part in parts for second, times in part.times.items()}
             assert told == seconds
-
-
-def check_texts_in_turn(kind: type[W3cScanner]) -> None:
-    """Two generations, as around a rotation: each is read by its own fields."""
-    parts: list[Scanned] = []
-    scanner = kind(ScanOptions(W3C, LIMIT), parts.append, NativeScanner)
-    old, new = Directives(last=b""), Directives(last=b"")
-    for number in range(3):
-        for blocks in ((FIELDS, row()), (OTHERS, b"404 /b POST 7\n")):
-            scanner.directives = old if blocks[0] is FIELDS else new
-            assert scanner.scan(blocks[number > 0]) == (1, 0)
-            old, new = (scanner.directives, new) if blocks[0] is FIELDS else (old, scanner.directives)
-    parts.append(scanner.take())
-    assert requests_of(parts) == {get(b"/0"): 2, get(b"/b", 404, b"POST"): 2}
-    assert (old, new) == (Directives(1, FIELDS[:-1]), Directives(1, OTHERS[:-1]))
 
 
 LINES = st.sampled_from(
@@ -429,7 +399,6 @@ def by_the_start(read: Read, place: int) -> bytes:
 test_promise, test_twin = promises(
     Promise(check_queries, None, [Patches((format_module, "_target", b"?".join))]),
     Promise(check_times, None, {"the day alone": Patches((format_module, "_TIME", ("date", "no such")))}),
-    Promise(check_texts_in_turn, W3cScanner, [KeepsItsOwn]),
     Promise(check_conservation, W3cScanner, [ForgetsBetweenBlocks]),
     Promise(check_fields_before, fields_before, [by_the_start, Doubled("formats.w3c:LOOK_BACK")]),
     Promise(check_long_directives, None, [Doubled("formats.w3c:DIRECTIVE_LIMIT")]),
