@@ -84,19 +84,6 @@ def routes_of(window: Window) -> dict[bytes, int]:
     return routes
 
 
-def check_places_run_out(make: type[Aggregator]) -> None:
-    """Who has a place keeps it, in new windows too; with none free, all others are counted together."""
-    counting = make("access", 0, MAX_ROUTES)
-    for name, requests in zip(b"abcdcea", (1, 1, 3, 1, 1, 99, 1), strict=True):
-        counting.add(get(b"/%c" % name, requests))
-    # The third place has a price of 4. /d had its counter for one request, and /c paid with its fourth.
-    assert routes_of(closed(counting, 1)) == {b"/a": 2, b"/b": 1, b"/c": 1, OTHER: 103}
-    for route in (b"/d", b"/e", b"/e?q", b"/c?q"):
-        counting.add(get(route))
-    assert routes_of(closed(counting, 2)) == {b"/c": 1, OTHER: 3}
-    assert (counting.routes, folds(counting)) == (MAX_ROUTES, 106)
-
-
 class AnewEachWindow(Aggregator):  # each window admits routes anew
     def close_window(self, now: int) -> Window:
         self._admission = Admission(MAX_ROUTES, (), self._rows)
@@ -231,7 +218,6 @@ def test_a_route_over_the_limit_is_other_and_costs_nothing() -> None:
 
 
 test_promise, test_twin = promises(
-    Promise(check_places_run_out, Aggregator, [AnewEachWindow, Unbounded]),
     Promise(check_names_are_for_good, Aggregator, [AnewEachWindow, ForgetsAtRestart, Unbounded]),
     Promise(check_left_out, Aggregator, [LeavesNothingOut, BeginsAnyWindowAnew]),
     Promise(check_conservation, Aggregator, [DropsOther, Unbounded]),
