@@ -14,12 +14,13 @@ the service's numbers, and a `Standing` for each log: all that was counted so fa
     ganglia                 likewise, without methods: a rate and a counter a series
     prometheus, textfile    the overview alone: every number of it
 
-To tell a new number of a log to all of them, give `Standing` and `Report` a field (values/reports.py), filled
-by LogPipeline.standing and make_report. Then each names it once:
+To tell a new number of a log to all of them, give `Standing` and `Report` a field (values/reports.py).
+LogPipeline.standing fills the one; make_report fills the other with what is the window's, and Daemon._report
+with what is the log's, such as `waiting`. Then each names it once:
 
     prometheus, textfile    a row of COUNTERS or GAUGES in prometheus/exposition.py
     statsd, graphite        `_report` of Renderer; `_render`
-    ganglia                 a series (ganglia/series.py), and `_packets`
+    ganglia                 a series (ganglia/series.py), its name (ganglia/names.py), and `_packets`
     json, journal           `json_pieces` and packaging/qps-report.schema.json; `report_fields`
     stdout                  reporting/text.py; with --output csv, COLUMNS in csv_rows.py
 
