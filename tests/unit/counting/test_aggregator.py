@@ -77,11 +77,6 @@ def folds(counting: Aggregator) -> int:
 
 
 # --- the limits
-def routes_of(window: Window) -> dict[bytes, int]:
-    routes: Counter[bytes] = Counter()
-    for key, counts in window.counts.items():
-        routes[key.route] += counts.requests
-    return routes
 
 
 class AnewEachWindow(Aggregator):  # each window admits routes anew
