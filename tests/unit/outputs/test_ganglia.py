@@ -386,18 +386,6 @@ def know_what_was_seen(live: LiveSeries, reports: Sequence[Report], standings: I
     UPDATE(live, reports, standings)
 
 
-def test_a_log_that_goes_ends_like_a_route() -> None:
-    site = Site()
-    site.windows({"a": {Key(b"GET", b"/", 200): 1}, "b": {Key(b"GET", b"/", 200): 1}})
-    del site.totals["a"]
-    for _ in range(ZEROS):
-        site.windows({"b": {}})
-        assert site.shown()["qps_a_total"] == "0.0"
-        assert site.shown()["qps_a_total_count"] == "1"
-    site.windows({"b": {}})
-    assert not [name for name in site.wire.names if name.startswith("qps_a_")]
-
-
 # --- where to
 
 
