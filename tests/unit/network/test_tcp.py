@@ -201,21 +201,6 @@ def named(names: Names, port: int) -> Sending:
     return Sending(Stream, port, "carbon.example", resolver=resolver)
 
 
-def test_a_name_is_looked_up_beside_the_loop(receiver: TcpReceiver) -> None:
-    names = Names(("127.0.0.1", closed_port(TcpReceiver)), ("127.0.0.1", receiver.port))
-    site = named(names, receiver.port)
-    site.window(*messages(1))
-    for _ in range(2):
-        site.output.flush(NOW)
-    assert (names.begun, site.texts) == (1, [])
-    names.finish()
-    site.output.flush(NOW)  # the first address refuses
-    assert site.texts == [site.failing(REFUSED)]
-    site.output.flush(NOW + FIRST_RETRY)
-    receiver.accept()
-    assert received_until(site, receiver, 100) == messages(1)[0]
-
-
 def test_a_name_that_leads_nowhere_is_said() -> None:
     names = Names(fails=True)
     site = named(names, 2003)
