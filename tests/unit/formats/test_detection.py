@@ -140,13 +140,3 @@ def test_what_stands_before_is_no_directive_if_a_client_may_have_said_it() -> No
     votes.add([BROWSER], fields=SAID)
     votes.add([b"GET /a 200"], fields=FIELDS)
     assert votes.choice().reason == "1 of 2 lines fit w3c, 1 combined"
-
-
-def test_votes_go_on_where_they_ended() -> None:
-    votes = Votes()
-    for line in (CADDY, COMMON, b"", JSON, JSON):
-        votes.add([line])
-    assert votes.choice() == choose([CADDY, COMMON, JSON, JSON])
-    assert (votes.number, votes.firsts) == (3, {"combined": COMMON, "json": JSON})
-    votes.add([COMMON] * VOTES)
-    assert (votes.number, votes.are_enough) == (VOTES, True)

@@ -12,7 +12,6 @@ from qps_service.formats import explanation
 from qps_service.formats.explanation import explain, walk
 from qps_service.formats.line import Piece, Rejected, Request, make_reader, patterns_of, request_of, trim
 from qps_service.formats.presets import PRESETS, LogFormat, as_list, compile_format
-from qps_service.values.counts import REASONS
 from tests.promised import Patches, Promise, promises
 
 Captured = pytest.CaptureFixture[str]
@@ -310,13 +309,3 @@ def greedy(pieces: Sequence[Piece]) -> list[bytes]:
 test_promise, test_twin = promises(
     Promise(check_agreement, None, {"greedy": Patches((explanation, "patterns_of", greedy))})
 )
-
-
-def test_every_reason_is_told_apart() -> None:
-    common = compile_format("common")
-    lines = (
-        b"x",
-        b"x" * (LIMIT + 1),
-        *(COMMON.replace(*pair).encode() for pair in (("GET ", "("), ("200", "20"), ("512", "x"))),
-    )
-    assert {explain(common, line, LIMIT).reason for line in lines} == {*REASONS, None}
