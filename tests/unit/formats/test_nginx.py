@@ -40,19 +40,9 @@ OTHER_KINDS = "$1 $upstream_response_time ${http_x}y$cookie_a $uri $status $arg_
     ("text", "expected"),
     [
         (
-            GZIP,
-            '$remote_addr - $remote_user [$time_local] "$request" $status $bytes_sent "$http_referer" '
-            '"$http_user_agent" "$gzip_ratio"',
-        ),
-        (
             MAIN,
             '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
             '"$http_referer" "$http_user_agent" "$http_x_forwarded_for"',
-        ),
-        (
-            JSON,
-            '{"time_iso8601":"$time_iso8601","request_method":"$request_method","status": "$status",'
-            '"request_uri":"$request_uri","request_time":"$request_time"}',
         ),
         ("log_format x $uri'x'$status;", "$uri'x'$status"),  # a quote within a word is text
         ('log_format x $uri " $status"', "$uri $status"),

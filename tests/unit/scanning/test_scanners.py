@@ -293,15 +293,6 @@ def test_what_a_format_does_not_tell(make_scanner: MakeScanner) -> None:
     assert told(found) == (2, {Key(b"-", b"/a", 200): Counts(2, 0)}, {}, None)
 
 
-def test_a_take_starts_anew_and_leaves_what_was_taken_alone(make_scanner: MakeScanner) -> None:
-    scanner = make_scanner(DEFAULT, LIMIT)
-    first = scanned(scanner, line(), b"?\n")
-    assert told(first) == (2, one(), {"fields": 1}, Sample("fields", b"?"))
-    assert told(scanned(scanner, line(status=b"404"))) == (1, one(status=404), {}, None)
-    assert told(first) == (2, one(), {"fields": 1}, Sample("fields", b"?"))
-    assert told(scanned(scanner, b"")) == (0, {}, {}, None)
-
-
 def test_the_first_reject_is_the_sample_and_is_cut(make_scanner: MakeScanner) -> None:
     found = scanned(make_scanner(DEFAULT, LIMIT), b"x" * 1000 + b"\n", line(status=b"x"))
     assert found.sample == Sample("fields", b"x" * SAMPLE_LIMIT)
