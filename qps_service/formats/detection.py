@@ -120,6 +120,8 @@ def fits(log_format: LogFormat, line: bytes) -> bool:
 
 
 def _is_message(line: bytes) -> bool:
+    if b"#" not in line:  # hardly any has it
+        return False
     wrapped = unwrap(line)
     return bool(_MESSAGE.match(line) or (wrapped and _MESSAGE.match(wrapped.line)))
 
