@@ -29,10 +29,11 @@ _PRINTABLE = bytes(range(0x20, 0x7F)).replace(b"\\", b"")
 class _Route:
     """An admitted one."""
 
-    __slots__ = ("cost", "listed", "methods", "statuses")
+    __slots__ = ("cost", "held", "listed", "methods", "statuses")
 
     def __init__(self, cost: int) -> None:
         self.cost = cost  # places that each row takes
+        self.held = 0  # places that it was given
         self.methods = 0  # rows that have a method
         self.statuses = 0  # a bit each
         self.listed = 0  # how many of these
@@ -101,17 +102,22 @@ class Rows:
         known = self._routes.get(route)
         if known is None:
             self._routes[route] = known = _Route(_cost(route))
-            self._share.take(known.places)
+            self._take(known)
         return known
+
+    def _take(self, route: _Route) -> None:
+        more = route.places - route.held
+        self._share.take(more)
+        route.held += more
 
     def _add(self, key: Key) -> Key:
         route = self._route(key.route)
-        before = route.places
         route.methods += key.method != OTHER
         if not route.statuses >> key.status & 1:
             route.statuses |= 1 << key.status
             route.listed += key.status in LISTED
-        self._share.take(route.places - before)
+        if route.places != route.held:
+            self._take(route)
         self.keys[key] = key
         return key
 
