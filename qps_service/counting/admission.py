@@ -156,7 +156,8 @@ class Admission:
         halvings, self._scarce = _halvings(self._places, free), MAX_ROUTES
         capacity, text = self._places, 1 << 30
         if self._rows is not None:
-            room = self._rows.room if self._rows.room >= ROUTE_ROWS else 0
+            room = self._rows.room
+            room = room if room >= ROUTE_ROWS else 0
             if (by_rows := _halvings(self._rows.held + room, room)) > halvings:
                 halvings, self._scarce = by_rows, MAX_ROWS
             capacity, text = max(1, min(capacity, self._rows.own)), self._rows.own * LONG

@@ -54,12 +54,16 @@ class Budget:
 
     def room(self, held: int) -> int:
         """How many more a log may take that holds so many."""
-        beyond = max(0, held - self.own)
-        return max(0, self.own - held) + max(0, self._free - beyond) // 2
+        own = self.own - held
+        if own < 0:
+            return max(0, self._free + own) // 2
+        return own + max(0, self._free) // 2
 
     def spend(self, held: int, places: int) -> None:
         """A log that held so many takes these."""
-        self._free -= max(0, held + places - self.own) - max(0, held - self.own)
+        beyond = held + places - self.own
+        if beyond > 0:
+            self._free -= min(beyond, places)
 
     def _divide(self) -> None:
         logs = len(self._shares)

@@ -37,12 +37,6 @@ class _Route:
         self.statuses = 0  # a bit each
         self.listed = 0  # how many of these
 
-    @property
-    def places(self) -> int:
-        """What it takes."""
-        unlisted = self.statuses.bit_count() - self.listed
-        return self.cost * (max(METHOD_ROWS, self.methods) + max(STATUS_ROWS, self.listed) + unlisted)
-
 
 class Rows:
     """Those that are told apart so far."""
@@ -54,7 +48,7 @@ class Rows:
         self._routes: dict[bytes, _Route] = {}
         self._route(OTHER)
         for key in known:
-            self._add(key)
+            self._add(key, self._route(key.route))
 
     @property
     def held(self) -> int:
@@ -73,9 +67,11 @@ class Rows:
 
     def admit(self, route: bytes) -> bool:
         """Tell this route apart from now on; False if there is no room for it."""
-        if ROUTE_ROWS * _cost(route) > self._share.room:
+        cost = _cost(route)
+        if ROUTE_ROWS * cost > self._share.room:
             return False
-        self._route(route)
+        if route not in self._routes:
+            self._begin(route, cost)
         return True
 
     def key(self, method: bytes, route: bytes, status: int) -> Key:
@@ -91,27 +87,32 @@ class Rows:
                 return self.key(method, OTHER, status)
         if method != OTHER and known.methods >= METHOD_ROWS and not self._has_plenty(known.cost):
             return self.key(OTHER, route, status)
-        return self._add(Key(method, route, status))
+        return self._add(Key(method, route, status), known)
 
     def _has_plenty(self, places: int) -> bool:
         """Whether no more than half of the room is held with these."""
         return self._share.held + places <= self._share.room - places
 
     def _route(self, route: bytes) -> _Route:
-        known = self._routes.get(route)
-        if known is None:
-            self._routes[route] = known = _Route(_cost(route))
-            self._share.take(known.places)
+        return self._routes.get(route) or self._begin(route, _cost(route))
+
+    def _begin(self, route: bytes, cost: int) -> _Route:
+        self._routes[route] = known = _Route(cost)
+        self._share.take((METHOD_ROWS + STATUS_ROWS) * cost)
         return known
 
-    def _add(self, key: Key) -> Key:
-        route = self._route(key.route)
-        before = route.places
-        route.methods += key.method != OTHER
+    def _add(self, key: Key, route: _Route) -> Key:
+        more = 0  # rows that it has no place for yet
+        if key.method != OTHER:
+            route.methods += 1
+            more += route.methods > METHOD_ROWS
         if not route.statuses >> key.status & 1:
             route.statuses |= 1 << key.status
-            route.listed += key.status in LISTED
-        self._share.take(route.places - before)
+            is_listed = key.status in LISTED
+            route.listed += is_listed
+            more += route.listed > STATUS_ROWS or not is_listed
+        if more:
+            self._share.take(more * route.cost)
         self.keys[key] = key
         return key
 

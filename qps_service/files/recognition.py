@@ -90,16 +90,40 @@ def beginning_of(text: bytes) -> bytes:
     return digest_of(text[:PREFIX_LIMIT]) if proves(text[:PREFIX_LIMIT]) else b""
 
 
-def tail_of(read: Read, end: int, *, before: bytes = b"", since: int = 0, limit: int = TAIL_LIMIT) -> bytes:
+def tail_of(read: Read, end: int, *, limit: int = TAIL_LIMIT) -> bytes:
     """The lines that end a text at byte `end`, where a line begins: digest and length of each, of the last
-    `limit` bytes. `before`: what this was when the text ended at `since`."""
-    first = max(since, end - limit, 0)
-    text = read(end - first, first)
-    if first > since:
-        before, text = b"", text[text.find(b"\n") + 1 :]
-    most = TAIL_LINES if limit == TAIL_LIMIT else limit
-    lines = text.rsplit(b"\n", most + 1)[:-1][-most:]
-    return (before + _noted(lines))[-most * _ENTRY.size :]
+    `limit` bytes."""
+    return _noted(_last(read, end, limit), TAIL_LINES if limit == TAIL_LIMIT else limit)
+
+
+class TextEnd:
+    """The same of a text that grows. Few ask, so that lines are noted when somebody does, or when they become
+    too many; until then they are kept, since the file may be cut meanwhile."""
+
+    def __init__(self, tail: bytes = b"", end: int = 0) -> None:
+        """`tail`: of the text up to byte `end`."""
+        self.end = end
+        self._tail = tail
+        self._text = b""  # what came after that, TAIL_LIMIT bytes at most
+
+    def grow(self, read: Read, end: int) -> None:
+        """The text ends at this byte now. Raises OSError, and then nothing has changed."""
+        size = end - self.end
+        if size > TAIL_LIMIT:
+            self._tail, self._text = b"", _last(read, end, TAIL_LIMIT)
+        else:
+            text = read(size, self.end)
+            if len(self._text) + size > TAIL_LIMIT:
+                self.note()
+            self._text += text
+        self.end = end
+
+    def note(self) -> bytes:
+        """Digest and length of each line."""
+        if self._text:
+            self._tail = (self._tail + _noted(self._text, TAIL_LINES))[-TAIL_LINES * _ENTRY.size :]
+            self._text = b""
+        return self._tail
 
 
 def has_row_of(tail: bytes, other: bytes) -> bool:
@@ -110,9 +134,16 @@ def has_row_of(tail: bytes, other: bytes) -> bool:
     return any(row in other and len(set(_entries(row))) == DIFFERENT_LINES for row in rows)
 
 
-def _noted(lines: Sequence[bytes]) -> bytes:
-    """`digest_of` and length of each, by the interpreter's own loops: a busy log has its last lines noted at
-    each look."""
+def _last(read: Read, end: int, limit: int) -> bytes:
+    """The whole lines among the last `limit` bytes: the first one may have begun before."""
+    first = max(end - limit, 0)
+    text = read(end - first, first)
+    return text[text.find(b"\n") + 1 :] if first else text
+
+
+def _noted(text: bytes, most: int) -> bytes:
+    """`digest_of` and length of its last lines, so many at most, by the interpreter's own loops."""
+    lines = text.rsplit(b"\n", most + 1)[:-1][-most:]
     sizes = map((1).__add__, map(len, lines))
     return b"".join(map(_ENTRY.pack, map(crc32, lines), map(adler32, lines), sizes))
 

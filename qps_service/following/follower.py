@@ -189,7 +189,7 @@ class Follower:
         for copy in self._copies_of_truncated(now):
             yield from self._held.read(copy, now)
         if not self._discovery.is_resuming:
-            self._since = max((each.position.modified for each in self._held), default=self._since)
+            self._since = max((each.progress.modified for each in self._held), default=self._since)
         self._held.bound(now)
         self._held.keep()
         self._announcer.catch_up(now)
@@ -287,7 +287,7 @@ class Follower:
         if current is None or not self._discovery.is_quiet:
             return False
         with suppress(OSError):
-            return not is_replaced(current.position, self._files.stat(self._directories.log_path))
+            return not is_replaced(current.progress, self._files.stat(self._directories.log_path))
         return False
 
     def _may_be_log(self) -> MayBe:
@@ -351,7 +351,7 @@ class Follower:
             self._announcer.unreadable(error)
             return False
         current = self._held.current
-        if current is None or is_replaced(current.position, seen):
+        if current is None or is_replaced(current.progress, seen):
             try:
                 self._open_log(seen, now)
             except InterruptedError:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from qps_service.files.fingerprint import Read, fingerprint_of, marks_over_nuls, take_marks
 from qps_service.files.holes import NULS, without_holes
-from qps_service.files.recognition import KnownPart, line_start, tail_of
+from qps_service.files.recognition import KnownPart, TextEnd, line_start, tail_of
 from qps_service.files.sources import ENDLESS, Source, count_lines
 from qps_service.following.change import Change, Look, decide
 from qps_service.values.counts import SAMPLE_LIMIT
@@ -81,8 +81,7 @@ class Generation:
         self._directive_before = directive_before
         self._modified = position.modified
         self._unended = position.unended
-        self._tail = position.tail
-        self._tail_end = position.offset if position.tail else 0
+        self._end = TextEnd(position.tail, position.offset) if position.tail else TextEnd()
         self._owner = position.owner
         self._truncated, self._recognised = truncated, recognised
         self._known_part = known_part
@@ -100,6 +99,11 @@ class Generation:
     @property
     def position(self) -> Position:
         """How far it has been consumed."""
+        return self.progress._replace(tail=self._end.note())
+
+    @property
+    def progress(self) -> Position:
+        """Likewise, without the digests of the last lines: to note these takes longer than all else."""
         return Position(
             self.identity,
             self.name,
@@ -114,7 +118,7 @@ class Generation:
             self._rejected,
             self._modified,
             self._unended,
-            self._tail,
+            b"",
             self._owner,
             *self.directives,
         )
@@ -143,7 +147,7 @@ class Generation:
             there = max(seen.size - self.offset, 0) + 1  # and one more, to see a file that has grown
             data = self.source.read(back + min(there, self._block), self.offset - back)
             self._look_for_directive()
-            change = decide(self.position, Look(*self.key, self.offset - back + len(data), data[:back]))
+            change = decide(self.progress, Look(*self.key, self.offset - back + len(data), data[:back]))
             if change is Change.TRUNCATED:
                 yield Chunk(self, b"", is_last=True)
                 self._restart()
@@ -161,9 +165,10 @@ class Generation:
                 self.is_behind = self.offset < seen.size
                 break
         self._modified, self._size, self._owner = seen.modified, seen.size, seen.owner
-        if self.offset != self._tail_end and self.source.descriptor is not None:
-            self._tail = tail_of(self.source.read, self.offset, before=self._tail, since=self._tail_end)
-            self._tail_end = self.offset
+        if self.offset == self._end.end:
+            self._end.note()  # of hundreds of logs that were written to each would keep the text
+        elif self.source.descriptor is not None:
+            self._end.grow(self.source.read, self.offset)
 
     def last_line(self) -> Iterator[Chunk]:
         """The line without newline that ends a drained generation which nobody writes to any more."""
@@ -283,8 +288,8 @@ class Generation:
         fingerprint = fingerprint_of(read, offset) if offset else (b"", b"", b"")
         tail = tail_of(read, offset) if offset else b""
         self._prefix, self._marker, self._marks = fingerprint
-        self._tail = tail
-        self.offset = self._begun = self._tail_end = offset
+        self._end = TextEnd(tail, offset)
+        self.offset = self._begun = offset
         self.directives = self.directives._replace(last=None)
 
     def _look_for_directive(self) -> None:

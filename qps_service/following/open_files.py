@@ -234,15 +234,13 @@ class OpenFiles:
         for generation in self._generations:
             descriptor = generation.source.descriptor
             if self._keeper and descriptor is not None and generation not in self._moved:
-                self._keeper.keep(descriptor, generation.position)
+                self._keeper.keep(descriptor, generation.progress)
 
     def changes(self, *, last: bool) -> Changes:
         """What the ledger has to be told. What is finished is let go after that, and not waited for. `last`:
-        whether this process ends with it: the lines' digests are for a next one, and many to write each
-        time."""
-        positions = [each.position for each in self._generations]
-        if not last:
-            positions = [position._replace(tail=b"") for position in positions]
+        whether this process ends with it: the lines' digests are for a next one, and many to note and
+        write each time."""
+        positions = [each.position if last else each.progress for each in self._generations]
         return Changes(
             tuple(p for p, each in zip(positions, self._generations, strict=True) if not each.is_finished),
             self._known_files.take_retired()

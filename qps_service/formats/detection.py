@@ -78,11 +78,11 @@ class Votes:
             self._fields = taken_in(line.rstrip(b"\r\n"), self._fields) or b""
             return (W3C,) if W3C in names else ()
         return tuple(
-            name for name in names if (self._is_row(line) if name == W3C else _fits(_format(name), line))
+            name for name in names if (self._is_row(line) if name == W3C else _fits(format_of(name), line))
         )
 
     def _is_row(self, line: bytes) -> bool:
-        rows = _rows(self._fields, separator_of(line))
+        rows = _rows(self._fields, separator_of(line)) if self._fields else None
         return rows is not None and _fits(rows.log_format, rows.plain(line))
 
     def of(self, name: str) -> int:
@@ -120,12 +120,14 @@ def fits(log_format: LogFormat, line: bytes) -> bool:
 
 
 def _is_message(line: bytes) -> bool:
+    if b"#" not in line:  # hardly any has it
+        return False
     wrapped = unwrap(line)
     return bool(_MESSAGE.match(line) or (wrapped and _MESSAGE.match(wrapped.line)))
 
 
 _rows = lru_cache(8)(rows_of)
-_format = cache(compile_format)  # by its name
+format_of = cache(compile_format)  # by its name
 _reader = lru_cache(64)(make_reader)
 
 
@@ -133,7 +135,7 @@ _reader = lru_cache(64)(make_reader)
 def _is_of_others(line: bytes) -> bool:
     """Whether what looks like a directive is a line of another format. Where that begins with what a client
     says, as `X-Forwarded-For` or a host, the client would tell how the lines of all are read."""
-    return any(_fits(_format(name), line.lstrip(b"\0")) for name in AUTO_ORDER if name != W3C)
+    return any(_fits(format_of(name), line.lstrip(b"\0")) for name in AUTO_ORDER if name != W3C)
 
 
 def _fits(log_format: LogFormat, line: bytes) -> bool:

@@ -30,6 +30,7 @@ A line ends before a carriage return that precedes its newline, and begins after
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from qps_service.formats.combined import CombinedReader
@@ -239,10 +240,14 @@ class TextReader:
         if self._blanks and self._of_blanks(line, self._count.roles(line)):
             match = self._blanks.whole(line)
         else:
-            match = re.fullmatch(whole_pattern(self._pieces), line, re.DOTALL)
+            match = self._whole.fullmatch(line)
         if match is None:
             return None
         return [(field.name, text) for field, text in zip(self._fields, match.groups(), strict=True)]
+
+    @cached_property
+    def _whole(self) -> re.Pattern[bytes]:
+        return re.compile(whole_pattern(self._pieces), re.DOTALL)
 
     def roles(self, line: bytes) -> Mapping[str, bytes] | None:
         """Those that count, by their role, as far as they were found; None for a line that has another shape

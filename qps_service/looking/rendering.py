@@ -14,7 +14,7 @@ from qps_service.reporting.documents import as_csv, as_json
 from qps_service.reporting.text import format_rate
 from qps_service.text.escape import escape, is_visible, show
 from qps_service.text.units import SECOND, format_latency
-from qps_service.text.width import columns, fit
+from qps_service.text.width import fit, widest
 from qps_service.values.entries import Event
 from qps_service.values.latency import BEYOND
 from qps_service.values.past import CLASSES, QUANTILES
@@ -40,7 +40,7 @@ def render_table(
     """For people. `width` is that of the terminal, None for any; `compared` says with what it is compared."""
     lines = [_heading(table, place)]
     heads, texts, total = _texts(table, place, compared)
-    widths = [max(map(columns, column)) for column in zip(heads, *texts, *total, strict=True)]
+    widths = [widest(column) for column in zip(heads, *texts, *total, strict=True)]
     longest = BAR
     if width is not None:
         room = width - sum(widths[1:]) - 2 * len(widths)

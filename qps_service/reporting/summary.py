@@ -16,7 +16,7 @@ from qps_service.reporting.report import numbers_of, whole
 from qps_service.reporting.text import format_rate
 from qps_service.text.escape import show
 from qps_service.text.units import format_latency
-from qps_service.text.width import columns, fit
+from qps_service.text.width import fit, widest
 from qps_service.values.counts import NOTHING_BESIDE, Beside, Counts, Key
 from qps_service.values.latency import NO_LATENCIES, Latency, LatencyKey
 
@@ -246,12 +246,17 @@ def _moment(second: int) -> str:
 
 def align(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> str:
     """Columns with two blanks between; the first `left` ones hold text, the others numbers."""
-    widths = [max(map(columns, column)) for column in zip(heads, *rows, strict=True)]
+    widths = [widest(column) for column in zip(heads, *rows, strict=True)]
+    signs = ("-" if number < left else "" for number in range(len(heads)))
+    plain = "  ".join(f"%{sign}{width}s" for sign, width in zip(signs, widths, strict=True))
     lines = []
     for row in (heads, *rows):
-        cells = [
-            fit(cell, width) if number < left else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip() + "\n")
+        if "".join(row).isascii():
+            line = plain % (*row,)
+        else:
+            line = "  ".join(
+                fit(cell, width) if number < left else cell.rjust(width)
+                for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+        lines.append(line.rstrip() + "\n")
     return "".join(lines)

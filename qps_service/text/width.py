@@ -3,6 +3,8 @@
 For text that was made visible (escape.py): no character in it joins the one before, and none is a control.
 """
 
+from collections.abc import Collection
+
 CUT = "..."  # stands for what was cut off
 
 
@@ -13,6 +15,11 @@ def columns(text: str) -> int:
     from unicodedata import east_asian_width  # 1 MB that a service does not need where all is ASCII
 
     return len(text) + sum(east_asian_width(each) in "FW" for each in text)
+
+
+def widest(texts: Collection[str]) -> int:
+    """How many columns the one takes that takes most; there must be one."""
+    return max(map(len if all(map(str.isascii, texts)) else columns, texts))
 
 
 def clip(text: str, width: int) -> str:
@@ -28,5 +35,7 @@ def clip(text: str, width: int) -> str:
 
 def fit(text: str, width: int) -> str:
     """Exactly so many columns: cut, or with blanks behind."""
+    if text.isascii() and len(text) <= width:
+        return text.ljust(width)
     text = clip(text, width)
     return text + " " * (width - columns(text))

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from qps_service.files.kernel import Seen
+from qps_service.files.recognition import TextEnd
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Generation
 from qps_service.following.hints import Arrival
@@ -317,7 +318,7 @@ class KeepsLinesOfItsOwn(twins.WithOtherGenerations):
     """Only of what it has read itself."""
 
     def change(self, generation: Generation) -> None:
-        generation._tail_end = generation.offset
+        generation._end = TextEnd(b"", generation.offset)
 
 
 test_no_alarm, test_the_alarm_of_a_twin = promises(

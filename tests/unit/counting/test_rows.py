@@ -204,7 +204,9 @@ def test_keys_of_one_name_are_one_object() -> None:
 
 def names_all(table: Rows, method: bytes, route: bytes, status: int) -> Key:
     """Methods never fold."""
-    return table.keys.get((method, route, status)) or table._add(Key(method, route, status))
+    return table.keys.get((method, route, status)) or table._add(
+        Key(method, route, status), table._route(route)
+    )
 
 
 def folds_all(table: Rows, method: bytes, route: bytes, status: int) -> Key:

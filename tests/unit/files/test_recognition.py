@@ -16,6 +16,7 @@ from qps_service.files.recognition import (
     TAIL_LIMIT,
     TAIL_LINES,
     KnownPart,
+    TextEnd,
     digest_of,
     known_part,
     proves,
@@ -180,31 +181,52 @@ def tails_over_any_blocks(part: Any, lines: list[bytes], data: Any) -> None:
     text = b"".join(line + b"\n" for line in lines)
     ends = [end + 1 for end, byte in enumerate(text) if byte == 10]
     stops = sorted(data.draw(st.sets(st.sampled_from(ends)))) if data and ends else ends[:1]
-    tail, since = b"", 0
+    grown = part()
     for end in [*stops, len(text)]:
-        tail, since = part(reader(text[:end]), end, before=tail, since=since), end
-    assert tail == b"".join(digest_of(line) + (len(line) + 1).to_bytes(4) for line in lines)
+        grown.grow(reader(text[:end]), end)
+        if data and data.draw(st.booleans()):
+            grown.note()
+    assert grown.note() == b"".join(digest_of(line) + (len(line) + 1).to_bytes(4) for line in lines)
 
 
 def tails_are_of_the_end(part: Any) -> None:
     """The first line in it is not looked at: it may have begun before."""
     text = b"".join((b"%d" % number).ljust(1023, b"x") + b"\n" for number in range(2 * TAIL_LIMIT // 1024))
-    assert len(part(reader(text), len(text))) == (TAIL_LIMIT // 1024 - 1) * 12
+    grown = part()
+    grown.grow(reader(text), len(text))
+    assert len(grown.note()) == len(tail_of(reader(text), len(text))) == (TAIL_LIMIT // 1024 - 1) * 12
 
 
 def tails_are_bounded(part: Any) -> None:
-    text, tail, since = b"", b"", 0
+    text, grown = b"", part()
     for _ in range(5):
         text += b"a line of this length\n" * 700
-        tail, since = part(reader(text), len(text), before=tail, since=since), len(text)
-    assert len(tail) == TAIL_LINES * 12
+        grown.grow(reader(text), len(text))
+        assert len(grown._text) <= TAIL_LIMIT
+    assert len(grown.note()) == TAIL_LINES * 12
     text += b"x" * 200_000 + b"\n"
-    tail = part(reader(text), len(text), before=tail, since=since)
-    assert tail == b""  # the last line is longer than what is read again
+    grown.grow(reader(text), len(text))
+    assert grown.note() == b""  # the last line is longer than what is read again
     text += b"short\n"
-    assert (
-        part(reader(text), len(text), before=tail, since=len(text) - 6) == digest_of(b"short") + b"\0\0\0\6"
-    )
+    grown.grow(reader(text), len(text))
+    assert grown.note() == digest_of(b"short") + b"\0\0\0\6"
+
+
+class Forgets(TextEnd):
+    def note(self) -> bytes:
+        self._tail = b""
+        return super().note()
+
+
+class FromTheStart(TextEnd):
+    def grow(self, read: Read, end: int) -> None:
+        self.end = 0
+        super().grow(read, end)
+
+
+class KeepsAll(TextEnd):
+    def grow(self, read: Read, end: int) -> None:
+        self._text, self.end = self._text + read(end - self.end, self.end), end
 
 
 # --- hostile texts
@@ -259,32 +281,7 @@ test_copies, test_twin_of_copies = promises(
     Promise(lines_over_any_blocks, recognition._lines, [all_kept, ends_by_what_is_kept]),
     Promise(little_is_read_where_no_line_is_known, known_part, [as_if_one_was_known]),
     Promise(nothing_is_read_twice, known_part, [with_nothing_in_doubt, at_the_byte]),
-    Promise(
-        tails_over_any_blocks,
-        tail_of,
-        {
-            "forgets": lambda read, end, *, before, since: tail_of(read, end, since=since),
-            "from the start": lambda read, end, *, before, since: tail_of(read, end, before=before),
-        },
-    ),
-    Promise(
-        tails_are_of_the_end,
-        tail_of,
-        [
-            Doubled(
-                "files.recognition:TAIL_LIMIT",
-                by=Patches(
-                    (tail_of, "__kwdefaults__", dict(tail_of.__kwdefaults__ or {}, limit=2 * TAIL_LIMIT))
-                ),
-            )
-        ],
-    ),
-    Promise(
-        tails_are_bounded,
-        tail_of,
-        {
-            "without end": lambda *arguments, **keywords: tail_of(*arguments, **keywords, limit=1 << 30),
-            "more lines": Doubled("files.recognition:TAIL_LINES"),
-        },
-    ),
+    Promise(tails_over_any_blocks, TextEnd, [Forgets, FromTheStart]),
+    Promise(tails_are_of_the_end, TextEnd, [Doubled("files.recognition:TAIL_LIMIT")]),
+    Promise(tails_are_bounded, TextEnd, [KeepsAll, Doubled("files.recognition:TAIL_LINES")]),
 )

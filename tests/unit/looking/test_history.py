@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+import qps_service.text.width
 from qps_service.ledger import queries
 from qps_service.looking import moments, rendering, table
 from qps_service.looking.rendering import render_csv, render_json, render_table
@@ -393,7 +394,7 @@ test_promise, test_twin = promises(
         check_hostile: {
             "no spreadsheet": Patches((documents, "harmless", str)),
             "events as they are": Patches((rendering, "visible", str)),
-            "characters for columns": Patches((rendering, "columns", len)),
+            "characters for columns": Patches((qps_service.text.width, "columns", len)),
         },
         check_gap: {"no gaps": Patches((table, "_gaps", lambda _: ()))},
     },

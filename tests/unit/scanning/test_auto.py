@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 
@@ -13,14 +13,18 @@ from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
 from qps_service.following.generation import Chunk
 from qps_service.following.resume import Resume
+from qps_service.formats.presets import compile_format
 from qps_service.ledger.ledger import Ledger
 from qps_service.notices.kinds import FORMAT_CHOSEN, FORMAT_UNFIT, REJECTED, Kind, Notice
 from qps_service.notices.throttle import Throttle
 from qps_service.scanning import auto
 from qps_service.scanning.auto import FIRST, RECENT, LineCounter
+from qps_service.scanning.options import ScanOptions, Spill
+from qps_service.scanning.scanner import Scanner, ScannerAround, make_scanner
 from qps_service.service import pipeline as pipeline_module
 from qps_service.service.pipeline import UNFIT_SAID_EVERY, LogPipeline
 from qps_service.values.entries import Entry
+from qps_service.values.positions import Directives
 from tests.ledgers import EPOCH, known, opened
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises, twin
@@ -406,6 +410,31 @@ def older_lines_are_not_judged() -> None:
     assert recent.text == JUNK * 3
 
 
+def a_choice_looks_at_few_lines() -> None:
+    """Sixteen scanners would take long for the rest of a block; the seventeenth would look for directives."""
+    asked: dict[str, int] = {}  # bytes that were scanned, by format
+
+    class Weighing(ScannerAround):
+        format: str
+
+        def scan(self, block: bytes | memoryview) -> tuple[int, int]:
+            asked[self.format] = asked.get(self.format, 0) + len(block)
+            return self._scanner.scan(block)
+
+    def make(options: ScanOptions, spill: Spill) -> Scanner:
+        scanner = Weighing(make_scanner(options, spill))
+        scanner.format = options.log_format.text
+        return scanner
+
+    options = ScanOptions(compile_format("auto"), max_line=1000)
+    counter = LineCounter(options, nothing, nothing, make=make)
+    counter.scan(DEFAULT * 2000, Mock(directives=Directives()))
+    assert counter.chosen == "default"
+    assert asked.pop("default") < len(DEFAULT) * 2200
+    assert len(asked) > 10
+    assert max(asked.values()) < len(DEFAULT) * 200
+
+
 # --- twins
 
 
@@ -489,5 +518,6 @@ test_promise, test_twin = promises(
     Promise(that_nothing_fits_is_said, None, UNSAID),
     Promise(it_is_not_said_while_any_fits, None, [Doubled("scanning.auto:RECENT")]),
     Promise(rejects_are_said_after_the_last_commit_too, None, AFTER_A_LOOK),
+    Promise(a_choice_looks_at_few_lines, None, {"all": Patches((auto, "_AT_ONCE", 10_000))}),
     Promise(older_lines_are_not_judged, None, [Doubled("scanning.auto:RECENT")]),
 )

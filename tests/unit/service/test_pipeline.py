@@ -3,14 +3,18 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
 from qps_service.counting.rules import apply_all, compile_match, make_rule
+from qps_service.files import recognition
 from qps_service.files.kernel import Files
+from qps_service.files.recognition import TextEnd
 from qps_service.following import resume
+from qps_service.following.open_files import Changes, OpenFiles
 from qps_service.notices import kinds
 from qps_service.notices.kinds import REJECTED, Notice
 from qps_service.notices.throttle import Throttle
@@ -21,7 +25,7 @@ from qps_service.values.positions import Identity, Position
 from qps_service.values.reports import Window
 from tests.following import Paper
 from tests.limits import Doubled
-from tests.promised import MadePromise, Promise, nothing, promises, sets, twin
+from tests.promised import MadePromise, Patches, Promise, nothing, promises, sets, twin
 
 SECOND = 10**9
 GOOD = b"1.2.3.4\tGET /\t200\t5\n"
@@ -367,6 +371,47 @@ def trusted(restored: Restored, now: int, at: int) -> int:
     return restored.held[0].modified
 
 
+# --- what a look costs
+
+
+def no_line_is_noted(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To note the last lines one by one takes longer than a look does. Who asks for them is a stop, or a file
+    that was cut or is compared with others: no look, and no commit."""
+    log, noted = begin(), _Noted()
+    monkeypatch.setattr(recognition, "_noted", noted)
+    for _ in range(3):
+        log.write(GOOD * 50)
+        log.read()
+        log.window()
+        assert noted.lines == 0
+    log.pipeline.sweep()
+    log.read()  # the last one
+    (entry,) = log.pipeline.entries(1, log.now, 0)
+    assert noted.lines == 150
+    assert len(entry.held[0].tail) == 150 * 12
+
+
+class _Noted:
+    """Counts lines that are noted."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self._note = recognition._noted
+
+    def __call__(self, text: bytes, most: int) -> bytes:
+        self.lines += text.count(b"\n")
+        return self._note(text, most)
+
+
+def notes_at_once(end: TextEnd, *grown: Any, grow: Any = TextEnd.grow) -> None:
+    grow(end, *grown)
+    end.note()
+
+
+def tells_them_each_time(files: OpenFiles, *, last: bool, changes: Any = OpenFiles.changes) -> Changes:
+    return changes(files, last=True)  # type: ignore[no-any-return]
+
+
 TRUSTED = {clock: {"trusted": trusted} for clock in ("a file server that is ahead", "set back by 40 s")}
 test_promise, test_twin = promises(
     MadePromise(other_rules_are_for_what_is_read_from_then_on, KeepsItsRules, by="begin"),
@@ -381,6 +426,12 @@ test_promise, test_twin = promises(
     },
     Promise(check_mount_is_said, LogPipeline, [SaysItAgain, AsksAtEachLook, SaysItOnce]),
     Promise(check_many_logs_share_what_is_counted, LogPipeline, [Doubled("service.pipeline:COUNTED_LIMIT")]),
+    {
+        no_line_is_noted: [
+            Patches((TextEnd, "grow", notes_at_once)),
+            Patches((OpenFiles, "changes", tells_them_each_time)),
+        ]
+    },
     Promise(check_unread, LogPipeline, [EndsNow, ForgetsTheBeginning]),
     *(Promise(check_clock, resume._last_written, TRUSTED.get(clock, {}), clock=clock) for clock in CLOCKS),
 )
