@@ -22,21 +22,17 @@ from qps_service.commands import audit, reading, run
 from qps_service.counting.rules import apply_all
 from qps_service.files.compressed import CompressedFile
 from qps_service.files.kernel import Files
-from qps_service.files.pipe import PipeText
 from qps_service.following.generation import Generation
 from qps_service.following.known_files import Resemblance
-from qps_service.following.stream import Stream
 from qps_service.following.watcher import Watcher
 from qps_service.ledger import ledger, schema
 from qps_service.ledger.database import Database
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
-from qps_service.notices.trouble import Trouble
 from qps_service.outputs import graphite, statsd
 from qps_service.outputs.ganglia import series
 from qps_service.outputs.ganglia.series import Announcements
 from qps_service.outputs.journal import NoticeBoard
-from qps_service.outputs.json_lines import JsonOutput
 from qps_service.outputs.stdout import StdoutOutput
 from qps_service.service import assembly, pipeline, process, state_directory
 from qps_service.service.assembly import Host
@@ -182,26 +178,6 @@ def hoards() -> None:
     replace(Generation, counted=counts)
 
 
-def takes_a_pause_for_the_end() -> None:
-    """Of a pipe that is empty at the moment."""
-    read = PipeText.read
-
-    def reads(self: PipeText, size: int, offset: int) -> bytes:
-        found = read(self, size, offset)
-        self.is_ended = True
-        return found
-
-    replace(PipeText, read=reads)
-
-
-def leaves_no_pipe_with_systemd() -> None:
-    replace(Stream, release=lambda self, committed: None)
-
-
-def says_nothing_of_a_kill() -> None:
-    replace(Stream, changes=lambda self: (self.sweep(), self.everything())[1])
-
-
 def commits_in_two_transactions() -> None:
     commit = Ledger.commit
 
@@ -281,12 +257,6 @@ def reports_first() -> None:
     replace(Daemon, _report=first)
 
 
-def reports_what_is_not_written() -> None:
-    commit = Pipelines.commit
-    replace(LedgerWriter, is_written=True)
-    replace(Pipelines, commit=lambda *arguments, **keywords: commit(*arguments, **keywords) or True)
-
-
 def begins_windows_with_itself() -> None:
     """A window is as long as this process has run."""
     restore = Ledger.restore
@@ -328,39 +298,6 @@ def says_nothing() -> None:
 
 
 # --- outputs
-
-
-def says_each_failure() -> None:
-    failed = Trouble.failed
-
-    def each(self: Trouble, text: str) -> None:
-        self.is_failing = False
-        failed(self, text)
-
-    replace(Trouble, failed=each)
-
-
-def lets_json_fail() -> None:
-    def fail(self: JsonOutput, error: Exception) -> None:
-        raise error
-
-    replace(JsonOutput, _fail=fail, reopen=lambda self: None)
-
-
-def keeps_back_a_line_of_json() -> None:
-    append = JsonOutput._append
-    held: list[bytes] = []
-
-    def lazily(self: JsonOutput, line: bytes, rest: Iterable[bytes]) -> None:
-        held.append(line)
-        if len(held) > 1:
-            append(self, held.pop(0))
-
-    replace(JsonOutput, _append=lazily)
-
-
-def never_reopens_json() -> None:
-    replace(JsonOutput, reopen=lambda self: None)
 
 
 def tells_half() -> None:

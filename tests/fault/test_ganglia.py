@@ -6,7 +6,7 @@ What the two do with packets that are not like ours is held here, too: it is why
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
@@ -23,10 +23,6 @@ from tests.fault.program import MakeSite, Site, simulated, until
 from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
-
-SECOND = 1_000_000_000
-INTERVAL = 10 * SECOND
-ORIGIN = Origin("here", spoof=False)
 
 
 @pytest.fixture
@@ -50,32 +46,6 @@ def make(make_site: MakeSite, gmond: Gmond) -> MakeSite:
     """Builds services that report to that gmond every second."""
     more = f'max_route = "64KiB"\n[output.ganglia]\ngmond_conf = "{gmond.configuration}"\n'
     return partial(make_site, interval="1s", more=more)
-
-
-class Sender:
-    """Sends packets of any kind to a gmond."""
-
-    def __init__(self, gmond: Gmond) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._address = ("127.0.0.1", gmond.port)
-
-    def announce(self, name: str, *, slope: int = BOTH, dmax: int = 0, units: str = "req/s") -> None:
-        self.send(metadata(ORIGIN, Metric(name, units, slope, 10, dmax, ())))
-
-    def value(self, name: str, text: str = "1") -> None:
-        self.send(value(ORIGIN, name, text))
-
-    def send(self, packet: bytes) -> None:
-        self._socket.sendto(packet, self._address)
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-@pytest.fixture
-def sender(gmond: Gmond) -> Iterator[Sender]:
-    with closing(Sender(gmond)) as sender:
-        yield sender
 
 
 # --- packets
@@ -215,21 +185,20 @@ test_hostile_routes_harm_nothing, test_names_as_they_come_are_caught = promises(
 # --- gmond forgets
 
 
-def test_dmax_is_counted_from_the_last_metadata(sender: Sender, gmond: Gmond) -> None:
+def test_dmax_is_counted_from_the_last_metadata(gmond: Gmond) -> None:
     """Values alone keep no metric: why each is announced again."""
+    origin = Origin("here", spoof=False)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(("127.0.0.1", gmond.port))
 
-    def is_forgotten() -> bool:
-        sender.announce("kept", dmax=2)
-        for name in ("kept", "forgotten"):
-            sender.value(name)
-        values = gmond.values()
-        return bool(values) and "forgotten" not in values
+        def send(announced: str) -> dict[str, str]:
+            sender.send(metadata(origin, Metric(announced, "req/s", BOTH, 10, 2, ())))
+            for name in ("kept", "forgotten"):
+                sender.send(value(origin, name, "1"))
+            return gmond.values()
 
-    sender.announce("forgotten", dmax=2)
-    sender.value("forgotten")
-    until(lambda: "forgotten" in gmond.values(), "the metric")
-    until(is_forgotten, "gmond to forget it")
-    assert "kept" in gmond.values()
+        until(lambda: "forgotten" in send("forgotten"), "the metric")
+        until(lambda: send("kept").keys() == {"kept"}, "gmond to forget the other")
 
 
 def check_restart(make: MakeSite, gmond: Gmond) -> None:

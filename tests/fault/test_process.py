@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 
 import pytest
 
@@ -36,6 +37,30 @@ def test_ready_stopping_last_report(make_site: MakeSite) -> None:
         f"qps-reporter: {site.log} is read in the format default: 7 of 7 lines fit default\n"
         "qps-reporter: stopped; 7 requests counted and 0 lines rejected in total\n"
     )
+
+
+def test_the_end_of_tail_is_the_end(make_site: MakeSite) -> None:
+    """`tail -F log | qps-reporter run -`, through rotations."""
+    site = make_site(interval="100ms")
+    source = site.log.with_name("source.log")
+    source.touch()
+    command = ["tail", "-n", "+1", "-s", "0.1", "-F", source]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tail:
+        try:
+            process = site.start("-", stdin=tail.stdout)
+            for number in range(3):
+                with source.open("ab", buffering=0) as log:
+                    for begun in (b"10.0.0.1\tGET ", b"/%d\t200\t10\n" % number):
+                        log.write(begun)
+                site.expected[f"/{number}"] += 1
+                assert process.has_counted(number + 1), site.stderr
+                source.rename(f"{source}.{number}")
+        finally:
+            tail.terminate()
+        assert process.process.wait(GUARD) == 0, site.stderr
+    site.check()
+    site.audit()
+    assert "possible loss" not in site.stderr
 
 
 class Socket:

@@ -10,6 +10,7 @@ import pytest
 from qps_service.configuration.loader import Flags, load
 from qps_service.errors import EXIT_PROBLEM
 from qps_service.files.kernel import Files
+from qps_service.ledger.writer import LedgerWriter
 from qps_service.reporting.schedule import Schedule
 from qps_service.reporting.text import render_text
 from qps_service.service import daemon as daemon_module
@@ -212,18 +213,22 @@ def test_a_stop_in_a_long_read_is_told_at_once_and_loses_nothing(tmp_path: Path)
     assert service.told_at[-1][0] > 15
 
 
+@pytest.mark.parametrize(
+    ("name", "fails"), [("commit", lambda *_, **__: False), ("is_written", property(lambda _: False))]
+)
 def test_a_pass_tells_nothing_that_is_not_in_the_ledger(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, fails: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = Service(tmp_path)
-    monkeypatch.setattr(service.writer, "commit", lambda *_, **__: False)
+    service = Service(tmp_path, ledger=str(tmp_path / "ledger.db"))
+    monkeypatch.setattr(LedgerWriter, name, fails)
     assert service.daemon.run_once() == EXIT_PROBLEM
     assert service.reports == []
 
 
 def test_a_good_reload_keeps_counts_and_changes_the_rest(tmp_path: Path) -> None:
     service = Service(tmp_path)
-    log = service.log
+    log, told = service.log, list[Any]()
+    service.daemon._outputs.reconfigure = lambda *given: told.append(given)  # type: ignore[method-assign]
     service.write_at(2, 4)
     service.reload_at(5, f'interval = "2s"\n[log.access]\npath = "{log}"\nformat = "combined"\n')
     service.write_at(6, 3, b'1.2.3.4 - - [x] "GET /b HTTP/1.1" 404 5 "-" "-"\n')
@@ -234,6 +239,7 @@ def test_a_good_reload_keeps_counts_and_changes_the_rest(tmp_path: Path) -> None
     assert service.told[reloading + 1].startswith("EXTEND_TIMEOUT_USEC=")
     assert service.told[reloading + 2].startswith("READY=1")
     assert service.said("reloaded") == ["configuration reloaded"]
+    assert len(told) == 2, "outputs are told at the start and at the reload"
 
 
 @pytest.mark.parametrize(
