@@ -33,7 +33,6 @@ from qps_service.outputs import graphite, statsd
 from qps_service.outputs.ganglia import series
 from qps_service.outputs.ganglia.series import Announcements
 from qps_service.outputs.journal import NoticeBoard
-from qps_service.outputs.stdout import StdoutOutput
 from qps_service.service import assembly, pipeline, process, state_directory
 from qps_service.service.assembly import Host
 from qps_service.service.daemon import Daemon
@@ -124,19 +123,7 @@ def knows_no_supervisor() -> None:
     replace(Host, is_supervised=lambda self: False)
 
 
-def takes_sockets_for_pipes() -> None:
-    replace(StdoutOutput, _is_socket=lambda self: False)
-
-
 # --- following
-
-
-class FollowsTheName(twins.ClosesFirst):
-    """As `tail -F` does, which looks at nothing beside the log."""
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._discovery.find = lambda *_: ([], False)  # type: ignore[method-assign]
 
 
 class ComparesNoArchives(twins.Spoilt):
@@ -291,10 +278,6 @@ def says_all() -> None:
     """To cron, too."""
     begin = NoticeBoard.__init__
     replace(NoticeBoard, __init__=lambda self, send, stderr, *, least=7: begin(self, send, stderr))
-
-
-def says_nothing() -> None:
-    replace(NoticeBoard, notify=lambda self, notice: None)
 
 
 # --- outputs

@@ -75,29 +75,6 @@ def compressed_while_stopped(make: Make) -> None:
         rig.check(losses=[])
 
 
-def compressed_and_shifted_while_stopped(make: Make) -> None:
-    """logrotate's numbers, with all but the latest compressed, over several stops."""
-    rig, old = begun(make)
-    for _ in range(4):
-        rig.stop()
-        for _ in range(2):
-            old.lines(20)
-            for number in range(20, 1, -1):
-                source = rig.beside(f"access.log.{number}.gz")
-                if source.exists():
-                    source.rename(rig.beside(f"access.log.{number + 1}.gz"))
-            first = rig.beside("access.log.1")
-            if first.exists():
-                pack(first).rename(rig.beside("access.log.2.gz"))
-            rig.path.rename(first)
-            old = rig.writer()
-        rig.start()
-        rig.look()
-        old.lines(5)
-        rig.look()
-    rig.check(losses=[])
-
-
 def compressed_between_two_looks(make: Make) -> None:
     """Renamed, compressed and unlinked before anybody looked, several times."""
     rig, old = begun(make)

@@ -60,24 +60,6 @@ def bursts_of_rotations(make: Make) -> None:
     rig.check()
 
 
-def numbers_shift(make: Make) -> None:
-    """logrotate's way: .1 becomes .2, the log becomes .1, the oldest is deleted once it was read."""
-    rig = make()
-    rig.writer()
-    rig.look()
-    for turn in range(8):
-        for number in range(4, 0, -1):
-            source = rig.beside(f"access.log.{number}")
-            if source.exists():
-                source.rename(rig.beside(f"access.log.{number + 1}"))
-        rig.path.rename(rig.beside("access.log.1"))
-        rig.writer().lines(3)
-        if turn % 2:
-            rig.look()
-            rig.beside("access.log.5").unlink(missing_ok=True)
-    rig.check()
-
-
 def copytruncate(make: Make) -> None:
     """The copy is not read again, and the log is read from its start, though it regrows past the offset."""
     rig, writer = followed(make)

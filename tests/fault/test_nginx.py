@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tests.fault import broken
+from tests.fault import twins
 from tests.fault.program import GUARD, WRONG, MakeSite, free_port
 from tests.fault.servers import IS_ROOT, SERVERS, serving
 from tests.fault.web_servers import NGINX_HEAD
@@ -99,7 +99,7 @@ def rotated_under_load(make_site: MakeSite, options: str) -> None:
 
 test_every_request_once, test_the_load_catches_the_twin = promises(
     *(
-        MadePromise(rotated_under_load, broken.FollowsTheName, says=WRONG, label=label, options=options)
+        MadePromise(rotated_under_load, twins.ClosesFirst, says=WRONG, label=label, options=options)
         for label, options in (("at once", ""), ("buffered", " buffer=4k"))
     )
 )

@@ -87,26 +87,6 @@ def each_pass_tells_what_came_since_the_last(make_site: MakeSite) -> None:
     site.check()
 
 
-def a_loss_is_warned_of(make_site: MakeSite) -> None:
-    """A file that went away before it was read to its end: on stderr, which cron mails, and in the report."""
-    site = make_site()
-    writer = site.writer()
-    writer.lines(5)
-    once(site)
-    writer.lines(5)
-    writer.close()
-    site.log.unlink()
-    site.writer().lines()
-    [report] = once(site)
-    [warning, doubt] = site.stderr.splitlines()
-    assert warning.startswith(
-        f"qps-reporter: possible loss of an unknown number of bytes: {site.log} went away"
-    )
-    # It may be a copy in which every line was changed.
-    assert doubt.startswith(f"qps-reporter: possible duplicate of 1 lines at most: {site.log}")
-    assert report[-1].startswith(f"possible loss\tunknown\t{site.log} went away")
-
-
 test_a_pass, test_the_check_catches_its_twin = promises(
     MadePromise(
         each_pass_tells_what_came_since_the_last,
@@ -117,7 +97,6 @@ test_a_pass, test_the_check_catches_its_twin = promises(
         broken.says_all,
         caught=(ValueError,),
     ),
-    MadePromise(a_loss_is_warned_of, broken.says_nothing, caught=(ValueError,)),
 )
 
 

@@ -9,7 +9,6 @@ from tests.promised import MadePromise, Promise, promises
 TWINS = {
     restarts.rotations_while_stopped: twins.LooksAtTheLogOnly,
     restarts.compressed_while_stopped: twins.IgnoresArchives,
-    restarts.compressed_and_shifted_while_stopped: twins.IgnoresArchives,
     restarts.compressed_between_two_looks: twins.IgnoresArchives,
     restarts.killed_before_it_committed_a_rotation: twins.BelievesThatTheLogStayed,
     restarts.alike_where_the_log_was_deleted: twins.SaysNoDuplicate,

@@ -11,7 +11,6 @@ TWINS = {
     scenarios.late_writes: twins.LetsGoAtOnce,
     scenarios.late_writes_with_pauses: twins.LetsGoAtOnce,
     scenarios.bursts_of_rotations: twins.LooksAtTheLogOnly,
-    scenarios.numbers_shift: twins.LooksAtTheLogOnly,
     scenarios.copytruncate: twins.BySizeOnly,
     scenarios.copytruncate_before_it_was_read: twins.LooksForNoCopy,
     scenarios.copytruncate_of_lines_all_alike: twins.TakesAnyCopy,
