@@ -3,7 +3,6 @@ test_kills.py, the loss of power in test_power_loss.py; missing, moved and repla
 tests/unit/ledger/test_writer.py."""
 
 import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,33 +86,6 @@ def test_a_disk_that_takes_nothing_at_the_start(
     check_exact(path, 2020)
 
 
-# --- read-only
-
-
-@needs_root
-def test_a_disk_that_becomes_read_only_by_an_error(tmp_path: Path, mount: MakeMount) -> None:
-    """The kernel lets nothing through until it is mounted again: the ledger is at its last commit."""
-    source = image(tmp_path)
-    disk = mount("disk", "-o", "loop", source)
-    path = disk.directory / "ledger.db"
-    keeper = Keeper(path)
-    keeper.window(10)
-    disk.remount("abort")
-    for _ in range(5):
-        assert not keeper.window(1, seconds=LATER)
-    assert keeper.writer.sequence == 6
-    assert keeper.kinds() == [kinds.LEDGER_UNAVAILABLE]
-    keeper.close()
-    disk.close()
-    subprocess.run(["mount", "-o", "loop", source, str(disk.directory)], check=True)
-    check_exact(path, 10)
-    keeper = Keeper(path)
-    keeper.tell_from(10)
-    assert keeper.window(5)
-    keeper.close()
-    check_exact(path, 15)
-
-
 # --- damaged, page by page
 
 
@@ -167,28 +139,3 @@ UNCHECKED = Patches((Database, "_check", lambda _: None))
 test_every_page_damaged_at_the_start, test_damage_that_is_not_looked_for_is_noticed = promises(
     Promise(check_all, None, [UNCHECKED], (LedgerError, LedgerUnreadableError))
 )
-
-
-def test_every_page_damaged_under_way(tmp_path: Path) -> None:
-    """What is read afterwards is right or refused, never wrong."""
-    source = tmp_path / "source.db"
-    stop(source, 300)
-    text = source.read_bytes()
-    for number, start in enumerate(range(0, len(text), PAGE)):
-        path = tmp_path / str(number) / "ledger.db"
-        path.parent.mkdir()
-        path.write_bytes(text)
-        keeper = Keeper(path)
-        keeper.tell_from(300)
-        assert keeper.window(10)
-        with path.open("r+b") as file:
-            file.seek(start)
-            file.write(b"\xff" * PAGE)
-        assert keeper.window(300)
-        assert keeper.window(10)
-        assert set(keeper.kinds()) <= {kinds.LEDGER_SET_ASIDE}
-        keeper.close()
-        keeper = Keeper(path)
-        if not keeper.said:
-            check_exact(path, 620)
-        keeper.close()
