@@ -9,8 +9,8 @@ import pytest
 
 from tests.fault import twins
 from tests.fault.program import GUARD, WRONG, MakeSite, free_port
-from tests.fault.servers import IS_ROOT, SERVERS, serving
-from tests.fault.web_servers import NGINX_HEAD
+from tests.fault.servers import serving
+from tests.fault.web_servers import NGINX_HEAD, nginx
 from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
@@ -76,10 +76,7 @@ def rotated_under_load(make_site: MakeSite, options: str) -> None:
     site = make_site(interval="1s")
     process = site.ready()
     port = free_port()
-    user = "user root;" if IS_ROOT else ""
-    configuration = site.root / "nginx.conf"
-    configuration.write_text(CONFIGURATION.format(user=user, log=site.log, options=options, port=port))
-    command = (SERVERS / "sbin/nginx", "-p", site.root, "-c", configuration, "-e", "error.log")
+    command = nginx(site.root, CONFIGURATION, log=site.log, options=options, port=port)
     with serving(command, site.root, port, signal.SIGQUIT) as server:
         load = Load(port)
         for _ in range(ROTATIONS):

@@ -25,7 +25,7 @@ from tests.durations import quantile
 from tests.fault import servers
 from tests.fault.browser import Browser, browser, serving, violations
 from tests.fault.program import ROOT, free_port, run_program, simulated
-from tests.fault.web_servers import NGINX_HEAD
+from tests.fault.web_servers import NGINX_HEAD, nginx
 from tests.ledgers import entry, opened
 from tests.promised import Promise, promises
 from tests.unit.looking.week import BERLIN, INCIDENT, ROUTES, STOP, Batch, Week
@@ -515,10 +515,8 @@ def proxied(tmp_path: Path, week: Week) -> Iterator[str]:
         passwords = tmp_path / "passwords"
         passwords.write_text("anna:{PLAIN}shown\n")
         text = text.replace("/etc/nginx/qps-reporter.passwords", str(passwords))
-        head = NGINX_HEAD.format(user="user root;" if servers.IS_ROOT else "")
-        configuration = tmp_path / "nginx.conf"
-        configuration.write_text(f"{head} access_log off; server {{ listen 127.0.0.1:{port};\n{text}\n}} }}")
-        command = (servers.SERVERS / "sbin/nginx", "-p", tmp_path, "-c", configuration, "-e", "error.log")
+        server = f"server {{ listen 127.0.0.1:{port};\n{text}\n}}"
+        command = nginx(tmp_path, NGINX_HEAD + "access_log off; {server} }}\n", server=server)
         with servers.serving(command, tmp_path, port, signal.SIGQUIT):
             yield f"127.0.0.1:{port}/qps/"
 
