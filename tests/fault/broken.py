@@ -50,6 +50,16 @@ def replace(owner: object, **parts: Any) -> None:
         setattr(owner, name, part)
 
 
+def replacing(name: str, owner: object, **parts: Any) -> Callable[[], None]:
+    """The twin of this name, which does no more than that."""
+
+    def put() -> None:
+        replace(owner, **parts)
+
+    put.__name__ = name
+    return put
+
+
 def site() -> Path:
     """The directory of the test's `Site`."""
     return Path(os.environ["SITE"])
@@ -85,14 +95,10 @@ def is_signalled_to_its_end() -> None:
     replace(process, hold_signals_back=hold_then_trace)
 
 
-def has_no_inotify() -> None:
-    """On a machine with many guests, fs.inotify.max_user_instances may be used up."""
-    replace(Watcher, _stand=lambda self, path: False)
-
-
-def watches_each_log_alone() -> None:
-    """Each log has an inotify instance of its own."""
-    replace(pipeline, Watcher=lambda watches: Watcher())
+# On a machine with many guests, fs.inotify.max_user_instances may be used up.
+has_no_inotify = replacing("has_no_inotify", Watcher, _stand=lambda self, path: False)
+# Each log has an inotify instance of its own.
+watches_each_log_alone = replacing("watches_each_log_alone", pipeline, Watcher=lambda watches: Watcher())
 
 
 def stops_before_the_report() -> None:
@@ -119,8 +125,7 @@ def is_stopped_when_it_decompresses() -> None:
     replace(CompressedFile, _seek=stop_first)
 
 
-def knows_no_supervisor() -> None:
-    replace(Host, is_supervised=lambda self: False)
+knows_no_supervisor = replacing("knows_no_supervisor", Host, is_supervised=lambda self: False)
 
 
 # --- following
@@ -142,12 +147,10 @@ class ComparesNoArchives(twins.Spoilt):
         self._discovery._find_by_text = lambda *_: None  # type: ignore[method-assign]
 
 
-def shows_no_sign_of_life() -> None:
-    replace(Files, working=lambda self: None)
-
-
-def heeds_no_signal_while_alive() -> None:
-    replace(Daemon, alive=lambda self: self._supervisor.alive(self._clock.now()))
+shows_no_sign_of_life = replacing("shows_no_sign_of_life", Files, working=lambda self: None)
+heeds_no_signal_while_alive = replacing(
+    "heeds_no_signal_while_alive", Daemon, alive=lambda self: self._supervisor.alive(self._clock.now())
+)
 
 
 # --- the ledger
@@ -217,9 +220,8 @@ def forgets_the_ignored_files_in_a_step() -> None:
     also_takes("DELETE FROM stranger;")
 
 
-def restores_nothing() -> None:
-    """Counts live in memory, and the log is read from its beginning; what was rotated away is older."""
-    replace(LedgerWriter, restore=lambda self, log, **keywords: None)
+# Counts live in memory, and the log is read from its beginning; what was rotated away is older.
+restores_nothing = replacing("restores_nothing", LedgerWriter, restore=lambda self, log, **keywords: None)
 
 
 def commits_no_windows() -> None:
@@ -263,12 +265,10 @@ def gives_rates_the_first_time() -> None:
     replace(Pipelines, begin_windows=at_once)
 
 
-def locks_nothing() -> None:
-    replace(StateDirectory, acquire=lambda self: None)
-
-
-def names_itself_as_the_holder() -> None:
-    replace(state_directory, _holder=lambda inode: os.getpid())
+locks_nothing = replacing("locks_nothing", StateDirectory, acquire=lambda self: None)
+names_itself_as_the_holder = replacing(
+    "names_itself_as_the_holder", state_directory, _holder=lambda inode: os.getpid()
+)
 
 
 # --- reports and messages
@@ -303,17 +303,10 @@ def names_metrics_as_they_come() -> None:
     replace(series, name_of=name_of)
 
 
-def announces_once() -> None:
-    """To gmond."""
-    replace(Announcements, forget=lambda self: None)
-
-
-def writes_where_it_is_told() -> None:
-    replace(run, apart=lambda config, streams: config)
-
-
-def hears_signals_to_its_end() -> None:
-    replace(process, hold_signals_back=lambda: None)
+# To gmond.
+announces_once = replacing("announces_once", Announcements, forget=lambda self: None)
+writes_where_it_is_told = replacing("writes_where_it_is_told", run, apart=lambda config, streams: config)
+hears_signals_to_its_end = replacing("hears_signals_to_its_end", process, hold_signals_back=lambda: None)
 
 
 # --- the audit
@@ -328,24 +321,21 @@ def audits_the_log_only() -> None:
     replace(Candidates, _likely=only)
 
 
-def trusts_the_ledger() -> None:
-    replace(recount, _count=lambda position, source: position.lines)
-
-
-def expects_no_rejected_lines() -> None:
-    replace(Audit, balances=property(lambda self: self.lines == self.requests))
-
-
-def ignores_rejected_lines() -> None:
-    replace(Audit, lines_balance=property(lambda self: self.lines == self.requests + self.rejected))
-
-
-def ignores_totals() -> None:
-    replace(Audit, requests=property(lambda self: self.lines - self.rejected))
-
-
-def ignores_files() -> None:
-    replace(Audit, balances=property(lambda self: self.lines == self.requests + self.rejected))
+trusts_the_ledger = replacing("trusts_the_ledger", recount, _count=lambda position, source: position.lines)
+expects_no_rejected_lines = replacing(
+    "expects_no_rejected_lines", Audit, balances=property(lambda self: self.lines == self.requests)
+)
+ignores_rejected_lines = replacing(
+    "ignores_rejected_lines",
+    Audit,
+    lines_balance=property(lambda self: self.lines == self.requests + self.rejected),
+)
+ignores_totals = replacing(
+    "ignores_totals", Audit, requests=property(lambda self: self.lines - self.rejected)
+)
+ignores_files = replacing(
+    "ignores_files", Audit, balances=property(lambda self: self.lines == self.requests + self.rejected)
+)
 
 
 def shows_no_losses() -> None:
@@ -353,8 +343,7 @@ def shows_no_losses() -> None:
     replace(audit, render=lambda each: render(each._replace(losses=[])))
 
 
-def goes_by_the_text_only() -> None:
-    replace(Candidates, _is_unbegun=lambda *_, **__: False)
+goes_by_the_text_only = replacing("goes_by_the_text_only", Candidates, _is_unbegun=lambda *_, **__: False)
 
 
 def goes_by_the_identity_only() -> None:
@@ -364,12 +353,8 @@ def goes_by_the_identity_only() -> None:
     replace(Candidates, _is_unbegun=same)
 
 
-def takes_all_for_gone() -> None:
-    replace(Candidates, _is_own=lambda *_: False)
-
-
-def takes_any_file_for_its_own() -> None:
-    replace(Candidates, _is_own=lambda *_: True)
+takes_all_for_gone = replacing("takes_all_for_gone", Candidates, _is_own=lambda *_: False)
+takes_any_file_for_its_own = replacing("takes_any_file_for_its_own", Candidates, _is_own=lambda *_: True)
 
 
 def audits_with_the_right_to_write() -> None:

@@ -46,21 +46,6 @@ def begun(make: Make, **keywords: object) -> tuple[Rig, Writer]:
     return rig, writer
 
 
-def rotations_while_stopped(make: Make) -> None:
-    """Several, with backlogs and late writers."""
-    rig, old = begun(make)
-    rig.stop()
-    for _ in range(3):
-        old.lines(7)
-        new = rig.renew(7)
-        old.lines(2)
-        old = new
-    rig.start()
-    rig.look()
-    old.lines(3)
-    rig.check()
-
-
 def compressed_while_stopped(make: Make) -> None:
     """The log that was being read, and ones that nobody ever saw."""
     for suffix in PACKERS:

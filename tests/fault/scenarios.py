@@ -3,10 +3,17 @@
 import os
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 from tests.following import BlindFiles, Rig, Writer, overflow_queue
+from tests.promised import MadePromise, Promise
 
 Make = Callable[..., Rig]
+
+
+def row(check: Any, *broken: Any, **given: Any) -> Promise:
+    """One promise, by what its rig makes."""
+    return MadePromise(check, *broken, by="make", caught=(OSError, ValueError), **given)
 
 
 def followed(make: Make, **keywords: object) -> tuple[Rig, Writer]:
@@ -23,16 +30,6 @@ def backlog_at_rename(make: Make) -> None:
     rig.look()
     old.lines(1000)
     rig.renew(10)
-    rig.check()
-
-
-def late_writes(make: Make) -> None:
-    rig, old = followed(make)
-    new = rig.renew()
-    for _ in range(60):
-        old.lines(3)
-        new.lines(3)
-        rig.look()
     rig.check()
 
 

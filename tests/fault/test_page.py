@@ -142,8 +142,6 @@ def cells(batches: list[Batch], takes: Callable[[bytes, int], bool], *, timed: b
 
 
 VIEWS = {
-    "the last hour": "range=1h&log=web",
-    "the last week": "range=7d&log=web",
     "all logs": "range=6h",
     "the incident": f"since={INCIDENT[0] // SECOND - 3600}&until={INCIDENT[1] // SECOND + 3600}&log=web",
     "the stop": f"since={STOP[0] // SECOND - 3600}&until={STOP[1] // SECOND + 3600}&log=web&route=/checkout",

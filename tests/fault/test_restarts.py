@@ -1,13 +1,11 @@
 """The end of a process, and what happens to logs until the next one: every line once."""
 
-from typing import Any
-
 from tests.fault import devices, places, restarts, twins
 from tests.fault.mounts import needs_root
-from tests.promised import MadePromise, Promise, promises
+from tests.fault.scenarios import row
+from tests.promised import promises
 
 TWINS = {
-    restarts.rotations_while_stopped: twins.LooksAtTheLogOnly,
     restarts.compressed_while_stopped: twins.IgnoresArchives,
     restarts.compressed_between_two_looks: twins.IgnoresArchives,
     restarts.killed_before_it_committed_a_rotation: twins.BelievesThatTheLogStayed,
@@ -34,11 +32,6 @@ TWINS = {
     restarts.zeros_at_the_end_of_the_log: twins.SkipsTheLineAfterZeros,
     restarts.damaged_archive: twins.IgnoresArchives,
 }
-
-
-def row(check: Any, *broken: Any, **given: Any) -> Promise:
-    """One promise, by what its rig makes."""
-    return MadePromise(check, *broken, by="make", caught=(OSError, ValueError), **given)
 
 
 test_every_line_once, test_twin = promises(

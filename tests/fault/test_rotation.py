@@ -1,14 +1,12 @@
 """Rotations on the real file system: the follower passes each scenario, and a broken twin fails it."""
 
-from typing import Any
-
 from tests.fault import copies, dated, places, scenarios, twins
+from tests.fault.scenarios import row
 from tests.following import NoInotify
-from tests.promised import MadePromise, Promise, promises
+from tests.promised import promises
 
 TWINS = {
     scenarios.backlog_at_rename: twins.ClosesFirst,
-    scenarios.late_writes: twins.LetsGoAtOnce,
     scenarios.late_writes_with_pauses: twins.LetsGoAtOnce,
     scenarios.bursts_of_rotations: twins.LooksAtTheLogOnly,
     scenarios.copytruncate: twins.BySizeOnly,
@@ -26,11 +24,6 @@ TWINS = {
     scenarios.queue_overflow: twins.DistrustsEverything,
     scenarios.many_generations: twins.Forgets,
 }
-
-
-def row(check: Any, *broken: Any, **given: Any) -> Promise:
-    """One promise, by what its rig makes."""
-    return MadePromise(check, *broken, by="make", caught=(OSError,), **given)
 
 
 test_every_line_once, test_twin = promises(*(row(check, twin) for check, twin in TWINS.items()))

@@ -2,6 +2,7 @@
 test_kills.py, the loss of power in test_power_loss.py; missing, moved and replaced files in
 tests/unit/ledger/test_writer.py."""
 
+import itertools
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -93,10 +94,10 @@ PAGE = 4096
 
 
 def damages(text: bytes) -> Iterator[bytes]:
-    """The file with each page overwritten, or cut off before it."""
+    """The file with each page overwritten, by one kind of garbage after the other, or cut off before it."""
+    garbage = itertools.cycle((b"\xff" * PAGE, b"\0" * PAGE, b"SELECT 1;".ljust(PAGE, b"\x0a")))
     for start in range(0, len(text), PAGE):
-        for garbage in (b"\xff" * PAGE, b"\0" * PAGE, b"SELECT 1;".ljust(PAGE, b"\x0a")):
-            yield text[:start] + garbage + text[start + PAGE :]
+        yield text[:start] + next(garbage) + text[start + PAGE :]
         yield text[:start]
 
 
@@ -126,7 +127,7 @@ def variants(tmp_path: Path) -> list[bytes]:
     """Of the ledger of a service that was stopped."""
     stop(tmp_path / "source.db", 300)
     made = list(damages((tmp_path / "source.db").read_bytes()))
-    assert len(made) > 40
+    assert len(made) > 20
     return made
 
 

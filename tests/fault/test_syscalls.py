@@ -12,9 +12,9 @@ import pytest
 from qps_service.files.kernel import Files
 from qps_service.following import announcer
 from qps_service.following.follower import Follower
-from tests.fault.scenarios import Make, followed
+from tests.fault.scenarios import Make, followed, row
 from tests.following import BlindFiles, NoInotify, Rig, Writer
-from tests.promised import MadePromise, promises
+from tests.promised import promises
 
 CALLS = ("open", "read", "stat", "fstat", "identity", "names", "lstat", "resolve")
 ERRORS = (errno.EIO, errno.EMFILE, errno.EACCES, errno.ESTALE)
@@ -110,23 +110,14 @@ def history_with_holes(rig: Rig) -> None:
     rig.check()
 
 
-def calls_made(make: Make, name: str, history: Callable[[Rig], None] = history) -> int:
+def calls_made(make: Make, name: str, history: Callable[[Rig], None]) -> int:
     """How often the history makes this call, when nothing fails."""
     files = FailingFiles(name, -1, 0)
     history(make(files=files))
     return files.made
 
 
-@pytest.mark.parametrize(
-    ("name", "history"),
-    [
-        *((name, history) for name in CALLS),
-        *((name, history_with_stops) for name in (*CALLS, "entries")),
-        *((name, history_with_a_copy) for name in (*CALLS, "entries")),
-        ("data_from", history_with_holes),
-    ],
-)
-def test_each_call_fails_once(name: str, history: Callable[[Rig], None], make: Make) -> None:
+def each_call_fails_once(make: Make, name: str, history: Callable[[Rig], None]) -> None:
     count = calls_made(make, name, history)
     assert count > 1
     # The very first look decides what was before our time; a fault there is the next test's.
@@ -155,14 +146,19 @@ class LosesTheBlock(Follower):
         return super().read(now)
 
 
-@pytest.mark.twin
-def test_a_follower_that_skips_what_it_cannot_read_is_caught(make: Make) -> None:
-    def all_reads(follower: type[Follower]) -> None:
-        for at in range(1, calls_made(make, "read")):
-            history(make(follower, files=FailingFiles("read", at, errno.EIO)))
-
-    with pytest.raises(AssertionError):
-        all_reads(LosesTheBlock)
+test_each_call_fails_once, test_a_follower_that_skips_what_it_cannot_read_is_caught = promises(
+    row(each_call_fails_once, LosesTheBlock, name="read", history=history),
+    *(
+        row(each_call_fails_once, name=name, history=history)
+        for history, names in {
+            history: tuple(each for each in CALLS if each != "read"),
+            history_with_stops: (*CALLS, "entries"),
+            history_with_a_copy: (*CALLS, "entries"),
+            history_with_holes: ("data_from",),
+        }.items()
+        for name in names
+    ),
+)
 
 
 class Denied(Files):
@@ -215,10 +211,7 @@ class TriesOnce(Follower):
 
 
 test_an_unreadable_log_is_said_once_and_picked_up_later, test_a_follower_that_tries_once_is_caught = promises(
-    *(
-        MadePromise(check, TriesOnce, by="make", caught=(ValueError,))
-        for check in (unreadable_at_the_start, unreadable_after_rotation)
-    )
+    *(row(check, TriesOnce) for check in (unreadable_at_the_start, unreadable_after_rotation))
 )
 
 
