@@ -147,22 +147,6 @@ def put_and_rotated(make: Make, *, reader: Callable[..., None]) -> None:
     check_copy(rig, is_exact=reader is not killed)
 
 
-def put_back_and_mirrored(make: Make, *, count: int) -> None:
-    """A backup written over the log goes on; then a mirror, which has it all, takes the log's place."""
-    rig, writer = followed(make)
-    writer.lines(20)
-    backup = rig.path.read_bytes()
-    writer.lines(30)
-    rig.look()
-    in_place(rig, backup)
-    rig.look()
-    writer.lines(count)
-    by_rename(rig, rig.path.read_bytes())
-    rig.writer().lines(2)
-    rig.look()
-    rig.check()
-
-
 # --- backups and edited copies
 
 

@@ -51,7 +51,6 @@ test_what_is_put_in_the_logs_place, test_twin_of_it = promises(
         for edit in EDITS
         for reader in READERS[:2]
     ),
-    *(row(copies.put_back_and_mirrored, twins.BelievesWhatCameLater, count=count) for count in (1, 40)),
     row(copies.anonymised, twins.SaysNoDuplicate, reader=copies.running),
     row(copies.anonymised, twins.NeverGivesUp, reader=copies.stopped),
     row(

@@ -8,7 +8,6 @@ from typing import Any
 
 from qps_service.files import recognition
 from qps_service.files.kernel import Seen
-from qps_service.files.recognition import KnownPart, best_part
 from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.following import classification, discovery
 from qps_service.following.classification import Found, Surroundings, Undecided
@@ -18,7 +17,7 @@ from qps_service.following.hints import Arrival
 from qps_service.following.known_files import Recalled, Resemblance
 from qps_service.following.lineage import Descent
 from qps_service.following.resume import NOTHING_KNOWN
-from qps_service.values.positions import Directives, IgnoredFile, Position
+from qps_service.values.positions import Directives, IgnoredFile
 from tests.promised import nothing, sets, twin
 
 
@@ -244,21 +243,6 @@ ReadsRotatedCopiesAnew = spoilt(
     "_discovery._classifier._after_known_part",
     lambda fresh, surroundings: fresh,
 )
-
-
-class BelievesWhatCameLater(Spoilt):
-    """Leaves out of a text that was written over what a file that came after it has, too."""
-
-    def spoil(self) -> None:
-        known_part = self._held._known_part
-
-        def of_all(generation: Generation, former: Position) -> KnownPart | None:
-            read, size = generation.source.read, generation.source.seen().size
-            others = [each.position for each in self._held if each is not generation and each.offset]
-            parts = [recognition.part_of(each, read, size, has_name=True) for each in others]
-            return best_part([known_part(generation, former), *parts])
-
-        self._held._known_part = of_all  # type: ignore[method-assign]
 
 
 class ReadsAnewInPlace(WithOtherGenerations):

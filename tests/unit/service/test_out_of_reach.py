@@ -17,7 +17,6 @@ import pytest
 from qps_service.counting.aggregator import Aggregator
 from qps_service.files.kernel import Files, Seen
 from qps_service.following import generation as generation_module
-from qps_service.following.classification import Found
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Generation
 from qps_service.service.pipeline import LogPipeline
@@ -272,19 +271,13 @@ class CountsTheEmptyWindow(LogPipeline):  # as one that was missed
         return window
 
 
-def any_file_is_old(self: Follower, found: Found, now: int) -> int:
-    return self._reached_at
-
-
-def any_file_is_new(self: Follower, found: Found, now: int) -> int:
-    return max(self._reached_at, now - 1)
-
-
 NEVER = answers(LogPipeline, "_is_late", False)
 PARTS = Patches((daemons, "LogPipeline", ForgetsTheBacklog))
 EMPTY = Patches((daemons, "LogPipeline", CountsTheEmptyWindow))
 SAME_WINDOW = answers(Aggregator, "begin_anew")
-NEW_ONES, OLD_ONES = (Patches((Follower, "_reached", twin)) for twin in (any_file_is_new, any_file_is_old))
+# Any file is as new as this look, or as old as the log's being out of reach.
+NEW_ONES = Patches((Follower, "_reached", lambda self, found, now: max(self._reached_at, now - 1)))
+OLD_ONES = Patches((Follower, "_reached", lambda self, found, now: self._reached_at))
 
 AWAY = {"never": NEVER, "window": SAME_WINDOW}
 # What happens, the windows that are told, and twins.
