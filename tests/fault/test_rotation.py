@@ -36,7 +36,7 @@ EDITS = (copies.without_some, copies.with_one_altered, copies.with_a_header, cop
 test_what_is_put_in_the_logs_place, test_twin_of_it = promises(
     *(
         row(check, twins.ReadsCopiesAnew, put=put, reader=reader)
-        for check in (copies.mirrored, copies.mirrored_within_a_line, copies.put_back)
+        for check in (copies.mirrored, copies.put_back)
         for put in RENAMES
         for reader in READERS
     ),
@@ -47,7 +47,7 @@ test_what_is_put_in_the_logs_place, test_twin_of_it = promises(
     *(row(copies.mirrored_and_rotated, twins.ReadsCopiesAnew, reader=reader) for reader in READERS),
     *(row(copies.put_and_rotated, twins.ReadsRotatedCopiesAnew, reader=reader) for reader in READERS[1:]),
     *(
-        row(copies.edited, twins.ReadsCopiesAnew, edit=edit, put=copies.by_rename, reader=reader)
+        row(copies.put_back, twins.ReadsCopiesAnew, edit=edit, put=copies.by_rename, reader=reader)
         for edit in EDITS
         for reader in READERS[:2]
     ),
@@ -103,7 +103,7 @@ test_a_foreign_file, test_twin_of_a_foreign_file = promises(
 
 test_files_with_dates, test_twin_of_files_with_dates = promises(
     *(row(dated.days_end, twins.KnowsNoLateDay, path=path) for path in (dated.NAMES, dated.DIRECTORIES)),
-    row(dated.without_hints, twins.LooksAtTheLogOnly),
+    row(dated.days_end, twins.LooksAtTheLogOnly, path=dated.DIRECTORIES, watcher=NoInotify),
     row(dated.one_writer_is_a_day_late, twins.KnowsNoLateDay, twins.KeepsTheLastDayOnly),
     *(
         row(dated.several_days_without_us, twins.LooksAtTheLogOnly, path=path)

@@ -12,6 +12,7 @@ import pytest
 from qps_service.files.kernel import Files
 from qps_service.following import announcer
 from qps_service.following.follower import Follower
+from tests.fault.restarts import Shut
 from tests.fault.scenarios import Make, followed, row
 from tests.following import BlindFiles, NoInotify, Rig, Writer
 from tests.promised import promises
@@ -161,26 +162,14 @@ test_each_call_fails_once, test_a_follower_that_skips_what_it_cannot_read_is_cau
 )
 
 
-class Denied(Files):
-    """A log whose mode forbids reading, whoever asks: root may read everything otherwise."""
-
-    def __init__(self, *, denied: bool = True) -> None:
-        self.denied = denied
-
-    def open(self, path: str) -> int:
-        if self.denied:
-            raise PermissionError(errno.EACCES, "Permission denied")
-        return super().open(path)
-
-
 def unreadable_at_the_start(make: Make) -> None:
-    rig = make(files=(files := Denied()))
+    rig = make(files=(files := Shut("")))
     rig.writer().raw(b"before our time\n")
     for _ in range(3):
         rig.look()
     rig.writer().lines(2)
     rig.look()
-    files.denied = False
+    files.refused = None
     rig.check()
     user = "root" if os.geteuid() == 0 else ""
     (text,) = rig.said("unreadable")
@@ -189,15 +178,15 @@ def unreadable_at_the_start(make: Make) -> None:
 
 
 def unreadable_after_rotation(make: Make) -> None:
-    rig, old = followed(make, files=(files := Denied(denied=False)))
-    files.denied = True
+    rig, old = followed(make, files=(files := Shut()))
+    files.refused = ""
     for _ in range(3):  # they come and go while nothing can be opened
         rig.rotate()
         rig.writer().lines(3)
         rig.look()
     old.lines(1)
     rig.look()
-    files.denied = False
+    files.refused = None
     rig.check()
     assert len(rig.said("unreadable")) == 1
 
