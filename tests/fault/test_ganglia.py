@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import pytest
@@ -23,7 +23,7 @@ from qps_service.outputs.ganglia.names import COUNT, name_of
 from qps_service.reporting.text import format_rate
 from tests.fault import broken
 from tests.fault.program import GUARD, MakeSite, Site, free_port, simulated, until
-from tests.fault.servers import SERVERS
+from tests.fault.servers import SERVERS, Server
 from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
@@ -63,46 +63,19 @@ class Shown(NamedTuple):
     extra: dict[str, str]
 
 
-class Server:
-    """A process that listens on `port`."""
+class Daemon(Server):
+    """One of the two."""
 
     def __init__(self, program: str, configuration: Path, port: int) -> None:
-        self.port = port
-        self.said = configuration.with_suffix(".out")
-        self._command: list[str | Path] = [SERVERS / "sbin" / program, "-c", configuration, "-d", "1"]
-        self.start()
-
-    def start(self) -> None:
-        """Return when it listens."""
-        with self.said.open("ab") as said:
-            self._process = subprocess.Popen(self._command, stdout=said, stderr=subprocess.STDOUT)
-        until(self._listens, f"{self._command[0]} to listen")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def kill(self) -> None:
-        """It is gone when this returns; a second time does nothing."""
-        self._process.kill()
-        self._process.wait(GUARD)
+        command = (SERVERS / "sbin" / program, "-c", configuration, "-d", "1")
+        super().__init__(command, configuration.parent, port, said=f"{program}.out")
 
     def xml(self) -> ElementTree.Element:
         """What it says. Raises ParseError where a name has broken it."""
         return ElementTree.fromstring(read_all(self.port))  # noqa: S314  our own server's
 
-    def _listens(self) -> bool:
-        assert self._process.poll() is None, self.said.read_text(errors="replace")
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=GUARD).close()
-        except ConnectionRefusedError:
-            return False
-        return True
 
-
-class Gmond(Server):
+class Gmond(Daemon):
     """Takes packets and gives XML at one port."""
 
     def __init__(
@@ -131,7 +104,7 @@ class Gmond(Server):
         return {name: metric.value for name, metric in self.metrics().items()}
 
 
-class Gmetad(Server):
+class Gmetad(Daemon):
     """Polls a gmond every second and writes RRD files."""
 
     def __init__(self, root: Path, gmond: Gmond) -> None:
@@ -361,7 +334,7 @@ def check_restart(make: MakeSite, gmond: Gmond) -> None:
     process = site.ready()
     names = {f"qps_access_{number}_200{end}" for number in range(30) for end in ("", COUNT)}
     until(lambda: names < gmond.values().keys(), "gmond to know all")
-    gmond.kill()
+    gmond.close()
     until(lambda: "Connection refused" in site.stderr, "the service to notice")
     gmond.start()
     started = site.stdout.count("total\t-")

@@ -3,19 +3,18 @@
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.fault import broken
 from tests.fault.program import GUARD, ROOT, MakeSite, Site, free_port, simulated, until
-from tests.fault.servers import SERVERS, serving
+from tests.fault.servers import SERVERS, Server
 
 pytestmark = pytest.mark.real_time
 
@@ -54,34 +53,27 @@ print(json.dumps(found))
 """
 
 
-class Statsd:
+class Statsd(Server):
     """StatsD, which never flushes: its counters are sums since its start."""
 
     def __init__(self, root: Path) -> None:
-        self.port = free_port()
-        self._root = root
-        self._management = free_port()
-
-    @contextmanager
-    def running(self) -> Iterator["Statsd"]:
-        """Until the block ends."""
-        self._root.mkdir()
+        root.mkdir()
+        self.datagrams, management = free_port(), free_port()
         configuration = {
             "address": "127.0.0.1",
-            "port": self.port,
+            "port": self.datagrams,
             "mgmt_address": "127.0.0.1",
-            "mgmt_port": self._management,
+            "mgmt_port": management,
             "flushInterval": 86_400_000,
             "backends": [],
         }
-        (self._root / "config.js").write_text(json.dumps(configuration))
-        with serving(["node", STATSD, "config.js"], self._root, self._management, signal.SIGKILL):
-            yield self
+        (root / "config.js").write_text(json.dumps(configuration))
+        super().__init__(("node", STATSD, "config.js"), root, management)
 
     def values(self, what: str) -> dict[str, float]:
         """Its `counters` or `gauges`, as Node prints an object."""
         answer = b""
-        with socket.create_connection(("127.0.0.1", self._management), timeout=GUARD) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=GUARD) as connection:
             connection.sendall(f"{what}\n".encode())
             while not answer.endswith(b"END\n\n"):
                 answer += connection.recv(1 << 20)
@@ -90,31 +82,23 @@ class Statsd:
         }
 
 
-class Carbon:
+class Carbon(Server):
     """carbon-cache, which writes at once, with a value for each second."""
 
     def __init__(self, root: Path) -> None:
-        self.port = free_port()
-        self._root = root
-        self._environment = {"PYTHONPATH": str(PACKAGES)}
-
-    @contextmanager
-    def running(self) -> Iterator["Carbon"]:
-        """Until the block ends."""
-        self._root.mkdir()
-        (self._root / "carbon.conf").write_text(CARBON.format(root=self._root, port=self.port))
-        (self._root / "storage-schemas.conf").write_text(SCHEMAS)
-        carbon = SERVERS / "bin" / "carbon-cache"
-        options = (f"--config={self._root}/carbon.conf", "--nodaemon")
-        command = (PYTHON, carbon, *options, "start")
-        with serving(command, self._root, self.port, signal.SIGKILL, **self._environment):
-            yield self
+        root.mkdir()
+        port = free_port()
+        (root / "carbon.conf").write_text(CARBON.format(root=root, port=port))
+        (root / "storage-schemas.conf").write_text(SCHEMAS)
+        options = (f"--config={root}/carbon.conf", "--nodaemon", "start")
+        command = (PYTHON, SERVERS / "bin" / "carbon-cache", *options)
+        super().__init__(command, root, port, PYTHONPATH=str(PACKAGES))
 
     def values(self) -> dict[str, list[float]]:
         """Everything that it has stored."""
         found = subprocess.run(
-            [PYTHON, "-c", READ, self._root / "whisper"],
-            env={**os.environ, **self._environment},
+            [PYTHON, "-c", READ, self.said.parent / "whisper"],
+            env={**os.environ, "PYTHONPATH": str(PACKAGES)},
             capture_output=True,
             text=True,
         )
@@ -181,8 +165,8 @@ Run = Callable[..., Told]
 @pytest.fixture
 def run(tmp_path: Path, make_site: MakeSite) -> Iterator[Run]:
     """Runs it, with or without a twin."""
-    with Statsd(tmp_path / "statsd").running() as statsd, Carbon(tmp_path / "carbon").running() as carbon:
-        more = f"[output.statsd]\nport = {statsd.port}\n[output.graphite]\nport = {carbon.port}\n"
+    with Statsd(tmp_path / "statsd") as statsd, Carbon(tmp_path / "carbon") as carbon:
+        more = f"[output.statsd]\nport = {statsd.datagrams}\n[output.graphite]\nport = {carbon.port}\n"
         yield lambda *twins: Told(statsd, carbon, make_site(*twins, interval="2s", more=more))
 
 

@@ -22,8 +22,8 @@ import pytest
 from qps_service.cli import main
 from tests.durations import MICRO, MILLI, QUANTILES, quantile
 from tests.fault.program import GUARD, free_port
-from tests.fault.servers import serving
-from tests.fault.web_servers import APACHE_HEAD, NGINX_HEAD, Command, apache, nginx
+from tests.fault.servers import Command, serving
+from tests.fault.web_servers import APACHE_HEAD, NGINX_HEAD, apache, nginx
 from tests.promised import Promise, promises
 
 pytestmark = [pytest.mark.real_time, pytest.mark.xdist_group("slow servers")]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.fault.program import GUARD, ROOT, free_port
-from tests.fault.servers import IS_ROOT, SERVERS, serving
+from tests.fault.servers import IS_ROOT, SERVERS, Command, serving
 from tests.fault.web_requests import ASKS, NOTHING, Ask, receive
 
 PYTHON = Path(sys.executable).parent
@@ -152,9 +152,6 @@ class Site(NamedTuple):
         path = self.root / "configuration"
         path.write_text(text.format(**self._asdict()))
         return path
-
-
-Command = Sequence[str | Path]
 
 
 def nginx(root: Path, configuration: str, **values: object) -> Command:
