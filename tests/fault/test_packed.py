@@ -67,14 +67,6 @@ class Forgets(KnownFiles):
         return None
 
 
-test_later_starts_leave_it_alone, test_a_start_that_does_not_is_noticed = promises(
-    *(
-        Promise(check_later_starts, None, [Patches((follower, "KnownFiles", Forgets))], suffix=suffix)
-        for suffix in PACKERS
-    )
-)
-
-
 def test_a_file_that_was_written_since_is_looked_at(make: Make) -> None:
     """It is what it was, as it turns out, but only its text can tell."""
     rig, files, packed = read_packed(make, ".gz")
@@ -184,11 +176,12 @@ def check_a_fault(small_parts: None, make: Make) -> None:
     rig.check(losses=[])
 
 
-test_in_turns, test_in_no_turns = promises(
-    Promise(check_order, None, {"all at once": Patches((Unpacking, "take_turn", lambda self, file: True))}),
-    Promise(
-        check_a_fault,
-        None,
-        {"to its end only": Patches((Unpacking, "end_turn", lambda self, file: None))},
+NO_TURNS = {"all at once": Patches((Unpacking, "take_turn", lambda self, file: True))}
+TURNS_WITHOUT_END = {"to its end only": Patches((Unpacking, "end_turn", lambda self, file: None))}
+test_promise, test_twin = promises(
+    *(
+        Promise(check_later_starts, None, [Patches((follower, "KnownFiles", Forgets))], suffix=suffix)
+        for suffix in PACKERS
     ),
+    {check_order: NO_TURNS, check_a_fault: TURNS_WITHOUT_END},
 )

@@ -538,57 +538,45 @@ def test_behind_nginx_with_a_password(browser: Browser, proxied: str) -> None:
 
 
 RIGHT = Files(assets())
+# What catches it, what is wrong, in which file, what is right there.
+BROKEN: tuple[tuple[Callable[..., None], str, str, str, str], ...] = (
+    (check_policy, "its legend", "/page.js", "each !== Dygraph.Plugins.Legend", "true"),
+    (
+        *(check_hostile, "markup", "/page.js"),
+        "  made.append(...children);\n  return made;\n}\n\nfunction drawing",
+        "  for (const each of children) typeof each === 'string' ?"
+        " made.insertAdjacentHTML('beforeend', each) : made.append(each);\n"
+        "  return made;\n}\n\nfunction drawing",
+    ),
+    (check_contrast, "pale", "/page.css", "--quiet: #57606a", "--quiet: #8b949e"),
+    (
+        check_narrow,
+        "wide",
+        "/page.css",
+        "#ranges { display: flex; flex-wrap: wrap;",
+        "#ranges { display: flex;",
+    ),
+    (
+        check_heard,
+        "no label",
+        "/",
+        '<label>Log <select id="log"></select></label>',
+        '<select id="log"></select>',
+    ),
+    (check_keys, "not reached", "/page.js", 'class: "chart", tabindex: 0', 'class: "chart"'),
+    (check_asks, "always", "/page.js", "if (!document.hidden) timer =", "timer ="),
+)
+ROUNDED = changed("/page.js", "`${rate(100 * share)} %`", "`${Math.round(100 * share)} %`")
 test_promise, test_twin = promises(
     *(
-        Promise(check_truth, RIGHT, twins, view=view, label=view)
-        for view, twins in {
-            **{view: {} for view in VIEWS},
-            "the incident": {
-                "rounds shares": changed(
-                    "/page.js", "`${rate(100 * share)} %`", "`${Math.round(100 * share)} %`"
-                )
-            },
-        }.items()
+        Promise(
+            check_truth,
+            RIGHT,
+            {"rounds shares": ROUNDED} if view == "the incident" else {},
+            view=view,
+            label=view,
+        )
+        for view in VIEWS
     ),
-    Promise(
-        check_policy, RIGHT, {"its legend": changed("/page.js", "each !== Dygraph.Plugins.Legend", "true")}
-    ),
-    Promise(
-        check_hostile,
-        RIGHT,
-        {
-            "markup": changed(
-                "/page.js",
-                "  made.append(...children);\n  return made;\n}\n\nfunction drawing",
-                "  for (const each of children) typeof each === 'string' ?"
-                " made.insertAdjacentHTML('beforeend', each) : made.append(each);\n"
-                "  return made;\n}\n\nfunction drawing",
-            )
-        },
-    ),
-    Promise(check_contrast, RIGHT, {"pale": changed("/page.css", "--quiet: #57606a", "--quiet: #8b949e")}),
-    Promise(
-        check_narrow,
-        RIGHT,
-        {
-            "wide": changed(
-                "/page.css", "#ranges { display: flex; flex-wrap: wrap;", "#ranges { display: flex;"
-            )
-        },
-    ),
-    Promise(
-        check_heard,
-        RIGHT,
-        {
-            "no label": changed(
-                "/", '<label>Log <select id="log"></select></label>', '<select id="log"></select>'
-            )
-        },
-    ),
-    Promise(
-        check_keys,
-        RIGHT,
-        {"not reached": changed("/page.js", 'class: "chart", tabindex: 0', 'class: "chart"')},
-    ),
-    Promise(check_asks, RIGHT, {"always": changed("/page.js", "if (!document.hidden) timer =", "timer =")}),
+    *(Promise(check, RIGHT, {name: changed(*how)}) for check, name, *how in BROKEN),
 )

@@ -118,14 +118,17 @@ def calls_made(make: Make, name: str, history: Callable[[Rig], None]) -> int:
     return files.made
 
 
-def each_call_fails_once(make: Make, name: str, history: Callable[[Rig], None]) -> None:
+def each_call_fails_once(
+    make: Make, name: str, history: Callable[[Rig], None], *, in_turns: bool = True
+) -> None:
+    """With each error, or with one after the other."""
     count = calls_made(make, name, history)
     assert count > 1
     # The very first look decides what was before our time; a fault there is the next test's.
     first = FailingFiles(name, -1, 0)
     followed(make, files=first)
     for at in range(first.made, count):
-        for number in ERRORS:
+        for number in ERRORS[at % 4 :][:1] if in_turns else ERRORS:
             history(make(files=FailingFiles(name, at, number)))
 
 
@@ -148,11 +151,11 @@ class LosesTheBlock(Follower):
 
 
 test_each_call_fails_once, test_a_follower_that_skips_what_it_cannot_read_is_caught = promises(
-    row(each_call_fails_once, LosesTheBlock, name="read", history=history),
+    row(each_call_fails_once, LosesTheBlock, name="read", history=history, in_turns=False),
     *(
-        row(each_call_fails_once, name=name, history=history)
-        for history, names in {
-            history: tuple(each for each in CALLS if each != "read"),
+        row(each_call_fails_once, name=name, history=each, in_turns=each is not history)
+        for each, names in {
+            history: tuple(name for name in CALLS if name != "read"),
             history_with_stops: (*CALLS, "entries"),
             history_with_a_copy: (*CALLS, "entries"),
             history_with_holes: ("data_from",),
