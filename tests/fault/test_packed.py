@@ -16,12 +16,20 @@ from qps_service.following.known_files import KnownFiles
 from qps_service.values.positions import Identity, Position
 from tests.fault.restarts import PACKERS, pack
 from tests.fault.scenarios import Make
-from tests.fault.test_signs_of_life import Counting
 from tests.following import Paper, Rig
 from tests.ledgers import position
 from tests.promised import Patches, Promise, promises
 
 # --- once
+
+
+class Counting(Files):
+    """Notes each sign of life, which decompressing shows."""
+
+    signs = 0
+
+    def working(self) -> None:
+        self.signs += 1
 
 
 def read_packed(make: Make, suffix: str) -> tuple[Rig, Counting, Path]:

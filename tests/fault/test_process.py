@@ -1,9 +1,11 @@
 """The program as a process: signals, pipes, systemd's socket. Nothing here waits but for what must come."""
 
+import gzip
 import os
 import signal
 import socket
 import subprocess
+import zlib
 
 import pytest
 
@@ -157,4 +159,48 @@ def ten_logs_take_one_inotify_instance(make_site: MakeSite) -> None:
 
 test_many_logs, test_an_instance_for_each_log_is_noticed = promises(
     MadePromise(ten_logs_take_one_inotify_instance, broken.watches_each_log_alone)
+)
+
+
+# Lines that hardly compress; 4 MiB of them.
+LINES = b"".join(
+    b"10.0.0.1\tGET /%08d/%08x/%08x\t200\t10\n" % (number, zlib.crc32(b"%d" % number), number)
+    for number in range(80_000)
+)
+
+
+@pytest.fixture
+def make_watched_site(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> MakeSite:
+    """Each sign of life is sent."""
+    monkeypatch.setenv("WATCHDOG_USEC", "2")
+    return make_site
+
+
+def lives_while_it_decompresses(make_site: MakeSite) -> None:
+    """A stop comes when a text that was read begins to be decompressed: that is said, and after that there is
+    a sign for each MiB at least, however long it takes."""
+    site = make_site()
+    site.log.write_bytes(LINES)
+    site.once()
+    site.log.with_name("access.log.1.gz").write_bytes(gzip.compress(LINES, 1))
+    site.log.unlink()
+    site.writer().lines(1)
+    site.twins.append(broken.is_stopped_when_it_decompresses)
+    process = site.start(once=True)
+    process.told("STOPPING=1")
+    signs = 0
+    while process.next_told("WATCHDOG=1"):
+        signs += 1
+    assert signs >= len(LINES) >> 20, f"only {signs} signs"
+    process.end()
+    assert process.process.returncode == 0
+
+
+test_a_stop_meanwhile, test_a_stop_meanwhile_catches_its_twin = promises(
+    MadePromise(
+        lives_while_it_decompresses,
+        broken.shows_no_sign_of_life,
+        broken.heeds_no_signal_while_alive,
+        by="make_watched_site",
+    )
 )
