@@ -226,18 +226,6 @@ def directory_replaced(make: Make) -> None:
     rig.check()
 
 
-def vanished_and_back(make: Make) -> None:
-    rig, old = followed(make)
-    rig.path.unlink()
-    old.lines(2)
-    rig.look_often(5)
-    assert rig.said("waiting") == [f"waiting for {rig.path}"]
-    rig.writer().lines(2)
-    rig.look()
-    assert len(rig.said("following")) == 2
-    rig.check()
-
-
 def queue_overflow(make: Make) -> None:
     """More events than the kernel keeps: what came and went in between is found by content."""
     rig = make()

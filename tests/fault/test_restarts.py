@@ -58,7 +58,6 @@ test_devices_are_renumbered, test_twin_of_devices = promises(
                 {"rotates": True},
                 [twins.TrustsDevices, twins.ForgetsWhatIsOld],
             ),
-            (devices.mounted_over_a_log, {}, [twins.TrustsDevices]),
         )
     )
 )

@@ -20,7 +20,6 @@ TWINS = {
     scenarios.symlink_target_rotated: twins.IgnoresTheLink,
     scenarios.symlink_beside_its_targets: twins.TrustsNames,
     scenarios.directory_replaced: twins.ClosesFirst,
-    scenarios.vanished_and_back: twins.SaysEachTime,
     scenarios.queue_overflow: twins.DistrustsEverything,
     scenarios.many_generations: twins.Forgets,
 }
@@ -112,7 +111,7 @@ test_files_with_dates, test_twin_of_files_with_dates = promises(
     row(dated.years_are_links, twins.FollowsNoLinks),
     row(dated.many_hours_without_us, twins.LooksIntoTheLatestOnly),
     row(dated.directories_go_and_older_ones_are_left, twins.TakesWhatMovesUp),
-    row(dated.old_days_are_packed_and_unpacked, twins.TrustsDates),
+    row(dated.old_days_are_packed_and_unpacked, twins.TrustsDates, twins.SaysEachTime),
     row(dated.foreign_days, twins.FallsBack),
     row(dated.link_that_moves_on, twins.ThinksNothingWent),
     row(dated.start_from_the_start, twins.KeepsTheLastDayOnly),

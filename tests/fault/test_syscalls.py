@@ -14,7 +14,7 @@ from qps_service.following import announcer
 from qps_service.following.follower import Follower
 from tests.fault.restarts import Shut
 from tests.fault.scenarios import Make, followed, row
-from tests.following import BlindFiles, NoInotify, Rig, Writer
+from tests.following import BlindFiles, Rig, Writer
 from tests.promised import promises
 
 CALLS = ("open", "read", "stat", "fstat", "identity", "names", "lstat", "resolve")
@@ -247,35 +247,6 @@ def test_a_link_put_in_a_siblings_place_is_not_read(make: Make) -> None:
     rig.writer().lines(2)
     rig.check()
     assert secret.rstrip() not in rig.seen
-
-
-def test_without_inotify_looks_go_by_the_tick(make: Make) -> None:
-    rig = make(watcher=NoInotify)
-    assert rig.watcher.fileno() is None
-    rig.path.with_name("access.log.90").write_bytes(b"from before our time\n")
-    old = rig.writer()
-    rig.look()
-    for _ in range(4):
-        old.lines(2)
-        for _ in range(2):
-            rig.rotate()
-            rig.writer().lines(2)
-        rig.look()
-    rig.check()
-
-
-def test_a_line_over_the_limit_is_told_once_and_not_held(make: Make) -> None:
-    rig, writer = followed(make, max_line=256)
-    writer.lines(1)
-    for _ in range(3):
-        writer.raw(b"x" * 300_000)
-        rig.look()
-    writer.raw(b"\n")
-    writer.lines(1)
-    writer.raw(b"y" * 257 + b"\n")  # short enough to be handed over: the scanner rejects it
-    rig.expected[b"y" * 257] += 1
-    rig.check()
-    assert rig.oversize == [b"x" * 256]
 
 
 def test_what_a_last_writer_adds_before_the_file_is_let_go_is_read(make: Make) -> None:
