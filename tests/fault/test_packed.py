@@ -11,14 +11,14 @@ import pytest
 
 from qps_service.files.kernel import Files
 from qps_service.files.unpacking import Unpacking
-from qps_service.following import follower, generation
+from qps_service.following import generation
 from qps_service.following.known_files import KnownFiles
-from qps_service.values.positions import Identity, Position
+from qps_service.values.positions import Identity
 from tests.fault.restarts import PACKERS, pack
 from tests.fault.scenarios import Make
 from tests.following import Paper, Rig
 from tests.ledgers import position
-from tests.promised import Patches, Promise, promises
+from tests.promised import Promise, answers, promises
 
 # --- once
 
@@ -66,13 +66,6 @@ def check_later_starts(make: Make, suffix: str) -> None:
     rig.check()
     assert files.signs == 0
     assert rig.losses() == []
-
-
-class Forgets(KnownFiles):
-    """A broken twin, which looks up each time how far a file was read."""
-
-    def let_go_at(self, identity: Identity, modified: int) -> Position | None:
-        return None
 
 
 def test_a_file_that_was_written_since_is_looked_at(make: Make) -> None:
@@ -184,12 +177,10 @@ def check_a_fault(small_parts: None, make: Make) -> None:
     rig.check(losses=[])
 
 
-NO_TURNS = {"all at once": Patches((Unpacking, "take_turn", lambda self, file: True))}
-TURNS_WITHOUT_END = {"to its end only": Patches((Unpacking, "end_turn", lambda self, file: None))}
 test_promise, test_twin = promises(
     *(
-        Promise(check_later_starts, None, [Patches((follower, "KnownFiles", Forgets))], suffix=suffix)
+        Promise(check_later_starts, None, [answers(KnownFiles, "let_go_at")], suffix=suffix)
         for suffix in PACKERS
     ),
-    {check_order: NO_TURNS, check_a_fault: TURNS_WITHOUT_END},
+    {check_order: [answers(Unpacking, "take_turn", True)], check_a_fault: [answers(Unpacking, "end_turn")]},
 )
