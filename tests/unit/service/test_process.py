@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from qps_service.service.process import SystemClock, boot_id
 from tests.fault.mounts import needs_root
 from tests.promised import Promise, promises
