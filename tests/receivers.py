@@ -47,10 +47,6 @@ class Receivers:
         """Where a file is to be, a directory is missing."""
         return f'path = "{self._root}/missing/{next(self._names)}"\n'
 
-    def file(self) -> str:
-        """A file as it should be, whatever its disk is like."""
-        return f'path = "{self._root}/{next(self._names)}"\n'
-
     # --- hanging: somebody is there, and does nothing
 
     def never_reads(self) -> str:
@@ -132,7 +128,6 @@ HANGING: Ends = {
     "textfile": Receivers.fifo,
 }
 UNCONNECTED: Ends = HANGING | {"graphite": Receivers.never_accepts}
-FULL: Ends = DEAD | {"json": Receivers.file, "textfile": Receivers.file}  # in a directory on a full disk
 
 
 def tables(ends: Ends, receivers: Receivers) -> str:

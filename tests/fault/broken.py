@@ -22,22 +22,17 @@ from qps_service.commands import audit, reading, run
 from qps_service.counting.rules import apply_all
 from qps_service.files.compressed import CompressedFile
 from qps_service.files.kernel import Files
-from qps_service.files.pipe import PipeText
 from qps_service.following.generation import Generation
 from qps_service.following.known_files import Resemblance
-from qps_service.following.stream import Stream
 from qps_service.following.watcher import Watcher
 from qps_service.ledger import ledger, schema
 from qps_service.ledger.database import Database
 from qps_service.ledger.ledger import Ledger
 from qps_service.ledger.writer import LedgerWriter
-from qps_service.notices.trouble import Trouble
 from qps_service.outputs import graphite, statsd
 from qps_service.outputs.ganglia import series
 from qps_service.outputs.ganglia.series import Announcements
 from qps_service.outputs.journal import NoticeBoard
-from qps_service.outputs.json_lines import JsonOutput
-from qps_service.outputs.stdout import StdoutOutput
 from qps_service.service import assembly, pipeline, process, state_directory
 from qps_service.service.assembly import Host
 from qps_service.service.daemon import Daemon
@@ -53,6 +48,16 @@ def replace(owner: object, **parts: Any) -> None:
     for name, part in parts.items():
         getattr(owner, name)
         setattr(owner, name, part)
+
+
+def replacing(name: str, owner: object, **parts: Any) -> Callable[[], None]:
+    """The twin of this name, which does no more than that."""
+
+    def put() -> None:
+        replace(owner, **parts)
+
+    put.__name__ = name
+    return put
 
 
 def site() -> Path:
@@ -90,14 +95,10 @@ def is_signalled_to_its_end() -> None:
     replace(process, hold_signals_back=hold_then_trace)
 
 
-def has_no_inotify() -> None:
-    """On a machine with many guests, fs.inotify.max_user_instances may be used up."""
-    replace(Watcher, _stand=lambda self, path: False)
-
-
-def watches_each_log_alone() -> None:
-    """Each log has an inotify instance of its own."""
-    replace(pipeline, Watcher=lambda watches: Watcher())
+# On a machine with many guests, fs.inotify.max_user_instances may be used up.
+has_no_inotify = replacing("has_no_inotify", Watcher, _stand=lambda self, path: False)
+# Each log has an inotify instance of its own.
+watches_each_log_alone = replacing("watches_each_log_alone", pipeline, Watcher=lambda watches: Watcher())
 
 
 def stops_before_the_report() -> None:
@@ -124,23 +125,10 @@ def is_stopped_when_it_decompresses() -> None:
     replace(CompressedFile, _seek=stop_first)
 
 
-def knows_no_supervisor() -> None:
-    replace(Host, is_supervised=lambda self: False)
-
-
-def takes_sockets_for_pipes() -> None:
-    replace(StdoutOutput, _is_socket=lambda self: False)
+knows_no_supervisor = replacing("knows_no_supervisor", Host, is_supervised=lambda self: False)
 
 
 # --- following
-
-
-class FollowsTheName(twins.ClosesFirst):
-    """As `tail -F` does, which looks at nothing beside the log."""
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._discovery.find = lambda *_: ([], False)  # type: ignore[method-assign]
 
 
 class ComparesNoArchives(twins.Spoilt):
@@ -159,12 +147,10 @@ class ComparesNoArchives(twins.Spoilt):
         self._discovery._find_by_text = lambda *_: None  # type: ignore[method-assign]
 
 
-def shows_no_sign_of_life() -> None:
-    replace(Files, working=lambda self: None)
-
-
-def heeds_no_signal_while_alive() -> None:
-    replace(Daemon, alive=lambda self: self._supervisor.alive(self._clock.now()))
+shows_no_sign_of_life = replacing("shows_no_sign_of_life", Files, working=lambda self: None)
+heeds_no_signal_while_alive = replacing(
+    "heeds_no_signal_while_alive", Daemon, alive=lambda self: self._supervisor.alive(self._clock.now())
+)
 
 
 # --- the ledger
@@ -180,26 +166,6 @@ def hoards() -> None:
         counted(self, *arguments)
 
     replace(Generation, counted=counts)
-
-
-def takes_a_pause_for_the_end() -> None:
-    """Of a pipe that is empty at the moment."""
-    read = PipeText.read
-
-    def reads(self: PipeText, size: int, offset: int) -> bytes:
-        found = read(self, size, offset)
-        self.is_ended = True
-        return found
-
-    replace(PipeText, read=reads)
-
-
-def leaves_no_pipe_with_systemd() -> None:
-    replace(Stream, release=lambda self, committed: None)
-
-
-def says_nothing_of_a_kill() -> None:
-    replace(Stream, changes=lambda self: (self.sweep(), self.everything())[1])
 
 
 def commits_in_two_transactions() -> None:
@@ -254,9 +220,8 @@ def forgets_the_ignored_files_in_a_step() -> None:
     also_takes("DELETE FROM stranger;")
 
 
-def restores_nothing() -> None:
-    """Counts live in memory, and the log is read from its beginning; what was rotated away is older."""
-    replace(LedgerWriter, restore=lambda self, log, **keywords: None)
+# Counts live in memory, and the log is read from its beginning; what was rotated away is older.
+restores_nothing = replacing("restores_nothing", LedgerWriter, restore=lambda self, log, **keywords: None)
 
 
 def commits_no_windows() -> None:
@@ -281,12 +246,6 @@ def reports_first() -> None:
     replace(Daemon, _report=first)
 
 
-def reports_what_is_not_written() -> None:
-    commit = Pipelines.commit
-    replace(LedgerWriter, is_written=True)
-    replace(Pipelines, commit=lambda *arguments, **keywords: commit(*arguments, **keywords) or True)
-
-
 def begins_windows_with_itself() -> None:
     """A window is as long as this process has run."""
     restore = Ledger.restore
@@ -306,12 +265,10 @@ def gives_rates_the_first_time() -> None:
     replace(Pipelines, begin_windows=at_once)
 
 
-def locks_nothing() -> None:
-    replace(StateDirectory, acquire=lambda self: None)
-
-
-def names_itself_as_the_holder() -> None:
-    replace(state_directory, _holder=lambda inode: os.getpid())
+locks_nothing = replacing("locks_nothing", StateDirectory, acquire=lambda self: None)
+names_itself_as_the_holder = replacing(
+    "names_itself_as_the_holder", state_directory, _holder=lambda inode: os.getpid()
+)
 
 
 # --- reports and messages
@@ -323,44 +280,7 @@ def says_all() -> None:
     replace(NoticeBoard, __init__=lambda self, send, stderr, *, least=7: begin(self, send, stderr))
 
 
-def says_nothing() -> None:
-    replace(NoticeBoard, notify=lambda self, notice: None)
-
-
 # --- outputs
-
-
-def says_each_failure() -> None:
-    failed = Trouble.failed
-
-    def each(self: Trouble, text: str) -> None:
-        self.is_failing = False
-        failed(self, text)
-
-    replace(Trouble, failed=each)
-
-
-def lets_json_fail() -> None:
-    def fail(self: JsonOutput, error: Exception) -> None:
-        raise error
-
-    replace(JsonOutput, _fail=fail, reopen=lambda self: None)
-
-
-def keeps_back_a_line_of_json() -> None:
-    append = JsonOutput._append
-    held: list[bytes] = []
-
-    def lazily(self: JsonOutput, line: bytes, rest: Iterable[bytes]) -> None:
-        held.append(line)
-        if len(held) > 1:
-            append(self, held.pop(0))
-
-    replace(JsonOutput, _append=lazily)
-
-
-def never_reopens_json() -> None:
-    replace(JsonOutput, reopen=lambda self: None)
 
 
 def tells_half() -> None:
@@ -383,17 +303,10 @@ def names_metrics_as_they_come() -> None:
     replace(series, name_of=name_of)
 
 
-def announces_once() -> None:
-    """To gmond."""
-    replace(Announcements, forget=lambda self: None)
-
-
-def writes_where_it_is_told() -> None:
-    replace(run, apart=lambda config, streams: config)
-
-
-def hears_signals_to_its_end() -> None:
-    replace(process, hold_signals_back=lambda: None)
+# To gmond.
+announces_once = replacing("announces_once", Announcements, forget=lambda self: None)
+writes_where_it_is_told = replacing("writes_where_it_is_told", run, apart=lambda config, streams: config)
+hears_signals_to_its_end = replacing("hears_signals_to_its_end", process, hold_signals_back=lambda: None)
 
 
 # --- the audit
@@ -408,24 +321,21 @@ def audits_the_log_only() -> None:
     replace(Candidates, _likely=only)
 
 
-def trusts_the_ledger() -> None:
-    replace(recount, _count=lambda position, source: position.lines)
-
-
-def expects_no_rejected_lines() -> None:
-    replace(Audit, balances=property(lambda self: self.lines == self.requests))
-
-
-def ignores_rejected_lines() -> None:
-    replace(Audit, lines_balance=property(lambda self: self.lines == self.requests + self.rejected))
-
-
-def ignores_totals() -> None:
-    replace(Audit, requests=property(lambda self: self.lines - self.rejected))
-
-
-def ignores_files() -> None:
-    replace(Audit, balances=property(lambda self: self.lines == self.requests + self.rejected))
+trusts_the_ledger = replacing("trusts_the_ledger", recount, _count=lambda position, source: position.lines)
+expects_no_rejected_lines = replacing(
+    "expects_no_rejected_lines", Audit, balances=property(lambda self: self.lines == self.requests)
+)
+ignores_rejected_lines = replacing(
+    "ignores_rejected_lines",
+    Audit,
+    lines_balance=property(lambda self: self.lines == self.requests + self.rejected),
+)
+ignores_totals = replacing(
+    "ignores_totals", Audit, requests=property(lambda self: self.lines - self.rejected)
+)
+ignores_files = replacing(
+    "ignores_files", Audit, balances=property(lambda self: self.lines == self.requests + self.rejected)
+)
 
 
 def shows_no_losses() -> None:
@@ -433,8 +343,7 @@ def shows_no_losses() -> None:
     replace(audit, render=lambda each: render(each._replace(losses=[])))
 
 
-def goes_by_the_text_only() -> None:
-    replace(Candidates, _is_unbegun=lambda *_, **__: False)
+goes_by_the_text_only = replacing("goes_by_the_text_only", Candidates, _is_unbegun=lambda *_, **__: False)
 
 
 def goes_by_the_identity_only() -> None:
@@ -444,12 +353,8 @@ def goes_by_the_identity_only() -> None:
     replace(Candidates, _is_unbegun=same)
 
 
-def takes_all_for_gone() -> None:
-    replace(Candidates, _is_own=lambda *_: False)
-
-
-def takes_any_file_for_its_own() -> None:
-    replace(Candidates, _is_own=lambda *_: True)
+takes_all_for_gone = replacing("takes_all_for_gone", Candidates, _is_own=lambda *_: False)
+takes_any_file_for_its_own = replacing("takes_any_file_for_its_own", Candidates, _is_own=lambda *_: True)
 
 
 def audits_with_the_right_to_write() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from qps_service.following.watcher import Watcher
 from tests.fault.scenarios import Make
-from tests.following import BlindFiles, NoInotify, Rig, Writer
+from tests.following import BlindFiles, Rig, Writer
 
 NAMES = "access-%Y-%m-%d.log"
 DIRECTORIES = "%Y/%m/%d/access.log"
@@ -231,10 +231,6 @@ def start_from_the_start(make: Make) -> None:
         del days.rig.expected[line]
     days.rig.look()
     days.check()
-
-
-def without_hints(make: Make) -> None:
-    days_end(make, DIRECTORIES, watcher=NoInotify)
 
 
 def link_that_moves_on(make: Make) -> None:

@@ -134,23 +134,6 @@ def renumbered_by_a_reboot(make: Make, *, has_versions: bool, rotates: bool) -> 
     rig.check(losses=[])
 
 
-def mounted_over_a_log(make: Make, *, has_versions: bool) -> None:
-    """The start finds a log in the directory that the volume is mounted over later: it is another one."""
-    rig, volume, writer = begun(make, has_versions=has_versions)
-    rig.stop()
-    writer.lines(3)
-    volume.unmount()
-    rig.writer().lines(2)
-    rig.start()
-    rig.look_often(2)
-    rig.path.rename(rig.root / "hidden")
-    volume.mount()
-    rig.look_often(2)
-    writer.lines(3)
-    rig.settle()
-    assert not rig.seen - rig.expected
-
-
 def really_mounted_late(make: Make, tmp_path: Path) -> None:
     """One ext4 by two loop devices, one after the other."""
     directory, disk = tmp_path / "volume", image(tmp_path)

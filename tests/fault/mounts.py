@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, or give files away")
 
 # ext4's own ioctl (fs/ext4/ext4.h in the kernel's source): what is not on the disk yet will never be, not
 # even the journal's last entries.

@@ -101,18 +101,6 @@ def until(
         time.sleep(pause)
 
 
-# Begins the program with these descriptors as systemd hands them over (sd_listen_fds(3)).
-HAND_OVER = """
-import fcntl, os, sys
-end = sys.argv.index("--")
-moved = [fcntl.fcntl(int(each), fcntl.F_DUPFD_CLOEXEC, 100) for each in sys.argv[1:end]]
-for number, each in enumerate(moved, 3):
-    os.dup2(each, number)
-os.environ["LISTEN_PID"] = str(os.getpid())
-os.execv(sys.argv[end + 1], sys.argv[end + 1:])
-"""
-
-
 class Process:
     """`qps-reporter run`, and systemd's end of its notification socket."""
 
@@ -126,15 +114,8 @@ class Process:
         stdin: IO[bytes] | int | None = None,
         stdout: IO[str] | int = subprocess.PIPE,
         stderr: IO[str] | int = subprocess.PIPE,
-        store: dict[str, int] | None = None,
     ) -> None:
-        """`prefix` is a command that runs the program in its own place; `extra` goes into the environment.
-        `store` is what systemd keeps, by name: it is handed over, and what the program gives is added."""
-        self._store = store
-        kept = [*store.values()] if store else []
-        if store:
-            prefix = [sys.executable, "-ISc", HAND_OVER, *map(str, kept), "--", *prefix]
-            extra = {**(extra or {}), "LISTEN_FDS": str(len(kept)), "LISTEN_FDNAMES": ":".join(store)}
+        """`prefix` is a command that runs the program in its own place; `extra` goes into the environment."""
         address = str(root / "notify")
         Path(address).unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -143,7 +124,6 @@ class Process:
             [*prefix, *command("run", *arguments, twins=twins)],
             cwd=ROOT,
             env={**os.environ, "NOTIFY_SOCKET": address, **(extra or {})},
-            pass_fds=kept,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -163,24 +143,14 @@ class Process:
             ready = [descriptor for descriptor, _ in poll.poll()]
             if self._socket.fileno() in ready:
                 text, descriptors, *_ = socket.recv_fds(self._socket, 4096, 1)
-                self._keep(text.decode(), descriptors)
+                for descriptor in descriptors:  # for the store, which is not kept
+                    os.close(descriptor)
                 self._told.put(text.decode())
             elif end in ready:
                 break
         self._told.put(None)
         os.close(end)
         self._socket.close()
-
-    def _keep(self, text: str, descriptors: Sequence[int]) -> None:
-        name = next((line[7:] for line in text.splitlines() if line.startswith("FDNAME=")), "")
-        is_wanted = self._store is not None and text.startswith("FDSTORE=1")
-        for descriptor in descriptors:
-            if is_wanted and self._store is not None and name not in self._store:
-                self._store[name] = descriptor
-            else:
-                os.close(descriptor)
-        if text.startswith("FDSTOREREMOVE=1") and self._store and name in self._store:
-            os.close(self._store.pop(name))
 
     def next_told(self, beginning: str) -> str | None:
         """The next datagram to systemd that begins so; None if the process ends before."""
@@ -315,10 +285,9 @@ class Site:
         stdin: IO[bytes] | None = None,
         stdout: int | None = None,
         extra: Mapping[str, str] | None = None,
-        store: dict[str, int] | None = None,
     ) -> Process:
         """Run the program. What it prints comes after what others printed, in `stdout` and `stderr`, unless
-        it has a `stdout` of its own; `extra` goes into its environment; `store` as in Process."""
+        it has a `stdout` of its own; `extra` goes into its environment."""
         arguments = ["--config", str(self.config), *self._flags, *(["--once"] if once else []), *more]
         environment = {
             "PYTHONPATH": str(self.root),
@@ -335,7 +304,6 @@ class Site:
                 prefix=prefix,
                 twins=self.twins,
                 extra=environment,
-                store=store,
                 stdin=stdin,
                 stdout=shared if stdout is None else stdout,
                 stderr=stderr,

@@ -1,43 +1,34 @@
 """A real Prometheus on loopback, with its data in a test's directory, and what it answers."""
 
 import json
-import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.fault.program import GUARD, ROOT, until
-
-PROMETHEUS = ROOT / ".cache" / "servers" / "usr" / "bin" / "prometheus"  # scripts/setup.sh unpacks it there
+from tests.fault.program import GUARD, until
+from tests.fault.servers import SERVERS, Server
 
 Sample = tuple[dict[str, str], float]
 POLL = 0.2  # seconds between two looks at what has to come
 
 
-class PrometheusServer:
+class PrometheusServer(Server):
     """Runs until it is closed."""
 
     def __init__(self, directory: Path, configuration: str, port: int) -> None:
         """Rule files and targets are named in `configuration` by absolute paths."""
         (directory / "prometheus.yml").write_text(configuration)
         self._address = f"127.0.0.1:{port}"
-        with (directory / "prometheus.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    PROMETHEUS,
-                    f"--config.file={directory}/prometheus.yml",
-                    f"--storage.tsdb.path={directory}/data",
-                    f"--web.listen-address={self._address}",
-                    "--log.level=warn",
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=directory,
-            )
-        self._log = directory / "prometheus.log"
+        command = (
+            SERVERS / "bin" / "prometheus",
+            f"--config.file={directory}/prometheus.yml",
+            f"--storage.tsdb.path={directory}/data",
+            f"--web.listen-address={self._address}",
+            "--log.level=warn",
+        )
+        super().__init__(command, directory, port, said="prometheus.log")
 
     def get(self, path: str, **parameters: str) -> bytes:
         """A page of it; raises OSError where there is none."""
@@ -91,13 +82,8 @@ class PrometheusServer:
 
         def is_there() -> bool:
             nonlocal seen
-            assert self._process.poll() is None, self._log.read_text()
+            self.check()
             seen = self.query(expression) if self.is_ready() else []
             return [each for _, each in seen] == [value]
 
-        until(is_there, lambda: f"{expression} = {value}: {seen}; {self._log.read_text()}", pause=POLL)
-
-    def close(self) -> None:
-        """No process is left."""
-        self._process.kill()
-        self._process.wait()
+        until(is_there, lambda: f"{expression} = {value}: {seen}; {self.said.read_text()}", pause=POLL)

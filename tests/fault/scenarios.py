@@ -3,10 +3,17 @@
 import os
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 from tests.following import BlindFiles, Rig, Writer, overflow_queue
+from tests.promised import MadePromise, Promise
 
 Make = Callable[..., Rig]
+
+
+def row(check: Any, *broken: Any, **given: Any) -> Promise:
+    """One promise, by what its rig makes."""
+    return MadePromise(check, *broken, by="make", caught=(OSError, ValueError), **given)
 
 
 def followed(make: Make, **keywords: object) -> tuple[Rig, Writer]:
@@ -23,16 +30,6 @@ def backlog_at_rename(make: Make) -> None:
     rig.look()
     old.lines(1000)
     rig.renew(10)
-    rig.check()
-
-
-def late_writes(make: Make) -> None:
-    rig, old = followed(make)
-    new = rig.renew()
-    for _ in range(60):
-        old.lines(3)
-        new.lines(3)
-        rig.look()
     rig.check()
 
 
@@ -57,24 +54,6 @@ def bursts_of_rotations(make: Make) -> None:
         for _ in range(3):
             rig.renew(7)
         rig.look(0.1)
-    rig.check()
-
-
-def numbers_shift(make: Make) -> None:
-    """logrotate's way: .1 becomes .2, the log becomes .1, the oldest is deleted once it was read."""
-    rig = make()
-    rig.writer()
-    rig.look()
-    for turn in range(8):
-        for number in range(4, 0, -1):
-            source = rig.beside(f"access.log.{number}")
-            if source.exists():
-                source.rename(rig.beside(f"access.log.{number + 1}"))
-        rig.path.rename(rig.beside("access.log.1"))
-        rig.writer().lines(3)
-        if turn % 2:
-            rig.look()
-            rig.beside("access.log.5").unlink(missing_ok=True)
     rig.check()
 
 
@@ -244,18 +223,6 @@ def directory_replaced(make: Make) -> None:
     rig.look()
     for _ in range(2):  # the watch stands on the new directory: bursts are found there, too
         rig.renew(3)
-    rig.check()
-
-
-def vanished_and_back(make: Make) -> None:
-    rig, old = followed(make)
-    rig.path.unlink()
-    old.lines(2)
-    rig.look_often(5)
-    assert rig.said("waiting") == [f"waiting for {rig.path}"]
-    rig.writer().lines(2)
-    rig.look()
-    assert len(rig.said("following")) == 2
     rig.check()
 
 

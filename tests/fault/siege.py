@@ -34,6 +34,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.fault.program import GUARD, ROOT, Process, Site, Twin, free_port, until
+from tests.fault.servers import Server
+from tests.fault.web_servers import NGINX_HEAD, nginx
 from tests.receivers import HANGING, Receivers, tables
 
 MEMORY = 256  # MiB, the unit's MemoryMax
@@ -266,26 +268,20 @@ class OwnWeb(Web):
                     os.close(descriptor)
 
 
-NGINX = ROOT / ".cache" / "servers" / "usr" / "sbin" / "nginx"  # scripts/setup.sh unpacks it there
-CONFIGURATION = """
-worker_processes 2;
-pid nginx.pid;
-error_log error.log crit;
-{user}
-events {{}}
-http {{
-    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+CONFIGURATION = (
+    NGINX_HEAD.replace("worker_processes 1", "worker_processes 2")
+    + """
     client_header_timeout 2s;
     log_format siege '{format}';
     access_log {log} siege;
     server {{
-        listen {address}:{port};
+        listen 127.0.0.1:{port};
         location /honest/ {{ return 200 "ok\\n"; }}
         location / {{ return 404 "no\\n"; }}
     }}
 }}
 """
+)
 
 
 class Nginx(Web):
@@ -299,24 +295,11 @@ class Nginx(Web):
         super().__init__(directory)
         self._batch = batch
         self._written = 0  # lines in files that are rotated, and no longer written to
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            listening.setblocking(False)  # as nginx takes a socket that it inherits to be
-            address, self._port = listening.getsockname()
-            prefix = directory.parent / "nginx"
-            prefix.mkdir()
-            configuration = prefix / "nginx.conf"
-            user = "user root;" if os.geteuid() == 0 else ""
-            configuration.write_text(
-                CONFIGURATION.format(
-                    user=user, log=self.log, format=self.format, address=address, port=self._port
-                )
-            )
-            self._server = subprocess.Popen(
-                [NGINX, "-p", prefix, "-c", configuration, "-e", "error.log", "-g", "daemon off;"],
-                env={**os.environ, "NGINX": f"{listening.fileno()};"},
-                pass_fds=[listening.fileno()],
-                start_new_session=True,
-            )
+        self._port = free_port()
+        prefix = directory.parent / "nginx"
+        prefix.mkdir()
+        command = nginx(prefix, CONFIGURATION, log=self.log, format=self.format, port=self._port)
+        self._server = Server(command, prefix, self._port)
         until(self.log.exists, "nginx's log")
         self._visitor = http.client.HTTPConnection("127.0.0.1", self._port, timeout=GUARD)
 
@@ -363,20 +346,18 @@ class Nginx(Web):
         with self.gate:
             path = self._next()
             os.rename(self.log, path)
-            self._server.send_signal(signal.SIGUSR1)
+            self._server.process.send_signal(signal.SIGUSR1)
             until(self.log.exists, "nginx's new log")
             for _ in range(20):  # each worker reopens it when it comes to that
                 self._visit("/honest/0")
-            until(lambda: not _is_open(path, self._server.pid), "nginx's workers")
+            until(lambda: not _is_open(path, self._server.process.pid), "nginx's workers")
             self._written += _newlines(path)
             self._keep(path)
 
     def close(self) -> None:
         with self.gate:
             self._visitor.close()
-            with suppress(ProcessLookupError):
-                os.killpg(self._server.pid, signal.SIGKILL)
-            self._server.wait()
+            self._server.close()
 
 
 def _newlines(path: Path) -> int:

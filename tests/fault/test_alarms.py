@@ -24,7 +24,7 @@ from qps_service.values.positions import Identity, Position
 from tests.fault import broken, twins
 from tests.fault.restarts import pack
 from tests.fault.scenarios import Make as MakeRig
-from tests.fault.scenarios import followed
+from tests.fault.scenarios import followed, row
 from tests.fault.week import (
     SERVERS,
     Clock,
@@ -35,7 +35,7 @@ from tests.fault.week import (
     Setup,
 )
 from tests.following import SECOND, BlindFiles, Rig, Writer
-from tests.promised import MadePromise, nothing, promises
+from tests.promised import nothing, promises
 
 pytestmark = pytest.mark.real_time
 
@@ -322,13 +322,13 @@ class KeepsLinesOfItsOwn(twins.WithOtherGenerations):
 
 
 test_no_alarm, test_the_alarm_of_a_twin = promises(
-    MadePromise(packed_with_an_older_time, GoesByTimesOfWriting, broken.ComparesNoArchives, by="make"),
-    MadePromise(few_lines_and_then_more, WantsProof, by="make"),
-    MadePromise(few_lines_with_an_older_time, WantsProof, by="make"),
-    MadePromise(few_lines_of_a_finished_log, twins.KnowsNoText, by="make"),
-    MadePromise(first_in_a_new_directory, twins.StaysInItsDirectory, by="make"),
-    MadePromise(number_reused, TrustsNumbers, by="make", versions=True, lay=two_states),
-    MadePromise(number_reused, TakesAllForTheLogs, by="make", versions=False, lay=what_is_being_packed),
-    MadePromise(number_of_an_empty_log_reused, TakesAllForTheLogs, by="make"),
-    MadePromise(lines_known_again_after_a_kill, KeepsLinesOfItsOwn, by="make"),
+    row(packed_with_an_older_time, GoesByTimesOfWriting, broken.ComparesNoArchives),
+    row(few_lines_and_then_more, WantsProof),
+    row(few_lines_with_an_older_time, WantsProof),
+    row(few_lines_of_a_finished_log, twins.KnowsNoText),
+    row(first_in_a_new_directory, twins.StaysInItsDirectory),
+    row(number_reused, TrustsNumbers, versions=True, lay=two_states),
+    row(number_reused, TakesAllForTheLogs, versions=False, lay=what_is_being_packed),
+    row(number_of_an_empty_log_reused, TakesAllForTheLogs),
+    row(lines_known_again_after_a_kill, KeepsLinesOfItsOwn),
 )

@@ -16,7 +16,6 @@ import pytest
 
 from qps_service.values.entries import Loss
 from tests.fault import broken
-from tests.fault.mounts import needs_root
 from tests.fault.program import MakeSite, Site, Writer, line, run_program
 from tests.ledgers import NOBODY, SECOND, entry, opened, position
 from tests.promised import MadePromise, promises
@@ -312,27 +311,6 @@ test_what_cannot_be_read, test_a_writing_audit_is_caught = promises(
         }.items()
     )
 )
-
-
-# --- beside the service
-
-
-@pytest.mark.parametrize("nobody", [False, pytest.param(True, marks=needs_root)], ids=["owner", "nobody"])
-def test_the_service_may_run(nobody: bool, make_site: MakeSite) -> None:
-    """Its last commit is seen while it runs, after it was killed and after it was stopped, also by who
-    may not write."""
-    site = make_site()
-    writer = site.writer()
-    writer.lines(20)
-    process = site.ready()
-    writer.lines(3)
-    committed = Row("open", size(0, 20), 20, pending=str(size(20, 23)))
-    check_balance(site, committed, nobody=nobody)
-    process.process.kill()
-    process.end()
-    check_balance(site, committed, nobody=nobody)
-    site.run()
-    check_balance(site, Row("open", size(0, 23), 23), nobody=nobody)
 
 
 def test_the_directory_may_be_named_by_a_variable(make_site: MakeSite) -> None:

@@ -3,12 +3,16 @@
 What the two do with packets that are not like ours is held here, too: it is why ours are as they are.
 """
 
+import os
+import re
 import socket
+import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import pytest
@@ -18,15 +22,132 @@ from qps_service.outputs.ganglia.gmond_conf import Channel, read_sending
 from qps_service.outputs.ganglia.names import COUNT, name_of
 from qps_service.reporting.text import format_rate
 from tests.fault import broken
-from tests.fault.ganglia import CLUSTER, HOST, Gmetad, Gmond, run_gmetric
-from tests.fault.program import MakeSite, Site, simulated, until
+from tests.fault.program import GUARD, MakeSite, Site, free_port, simulated, until
+from tests.fault.servers import SERVERS, Server
 from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 
-SECOND = 1_000_000_000
-INTERVAL = 10 * SECOND
-ORIGIN = Origin("here", spoof=False)
+CLUSTER = "qps"
+HOST = "localhost"  # what gmond calls whoever sends from 127.0.0.1
+
+GMOND = """
+globals { daemonize = no setuid = no cleanup_threshold = 1 }
+cluster { name = "%(cluster)s" }
+udp_send_channel { %(send)s port = %(port)d }
+udp_recv_channel { %(receive)s port = %(port)d family = inet4 }
+tcp_accept_channel { bind = 127.0.0.1 port = %(port)d family = inet4 }
+"""
+# gmetad waits for half to one and a half steps between two polls. By default a file has 630 KB.
+GMETAD = """
+data_source "%(cluster)s" 1 127.0.0.1:%(gmond)d
+RRAs "RRA:AVERAGE:0.5:1:60"
+rrd_rootdir "%(rrds)s"
+setuid off
+xml_port %(port)d
+interactive_port %(interactive)d
+"""
+
+
+def read_all(port: int) -> bytes:
+    """What a server says to who connects."""
+    with socket.create_connection(("127.0.0.1", port), timeout=GUARD) as connection:
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+class Shown(NamedTuple):
+    """A metric in gmond's XML."""
+
+    value: str
+    attributes: dict[str, str]
+    extra: dict[str, str]
+
+
+class Daemon(Server):
+    """One of the two."""
+
+    def __init__(self, program: str, configuration: Path, port: int) -> None:
+        command = (SERVERS / "sbin" / program, "-c", configuration, "-d", "1")
+        super().__init__(command, configuration.parent, port, said=f"{program}.out")
+
+    def xml(self) -> ElementTree.Element:
+        """What it says. Raises ParseError where a name has broken it."""
+        return ElementTree.fromstring(read_all(self.port))  # noqa: S314  our own server's
+
+
+class Gmond(Daemon):
+    """Takes packets and gives XML at one port."""
+
+    def __init__(
+        self, root: Path, *, send: str = "host = 127.0.0.1", receive: str = "bind = 127.0.0.1"
+    ) -> None:
+        """`send` and `receive` are its channels, without the port."""
+        port = free_port()
+        self.configuration = root / "gmond.conf"
+        self.configuration.write_text(
+            GMOND % {"cluster": CLUSTER, "port": port, "send": send, "receive": receive}
+        )
+        super().__init__("gmond", self.configuration, port)
+
+    def metrics(self) -> dict[str, Shown]:
+        """Of all hosts, by name."""
+        return {
+            metric.attrib["NAME"]: Shown(
+                metric.attrib["VAL"],
+                metric.attrib,
+                {each.attrib["NAME"]: each.attrib["VAL"] for each in metric.iter("EXTRA_ELEMENT")},
+            )
+            for metric in self.xml().iter("METRIC")
+        }
+
+    def values(self) -> dict[str, str]:
+        return {name: metric.value for name, metric in self.metrics().items()}
+
+
+class Gmetad(Daemon):
+    """Polls a gmond every second and writes RRD files."""
+
+    def __init__(self, root: Path, gmond: Gmond) -> None:
+        self.rrds = root / "rrds"
+        self.rrds.mkdir()
+        port, interactive = free_port(), free_port()
+        configuration = root / "gmetad.conf"
+        ports = {"gmond": gmond.port, "port": port, "interactive": interactive}
+        configuration.write_text(GMETAD % {"cluster": CLUSTER, "rrds": self.rrds, **ports})
+        super().__init__("gmetad", configuration, port)
+
+    @property
+    def complaints(self) -> list[str]:
+        """What it could not do."""
+        said = re.findall(
+            r".*(?:Unable to write|RRD_create:|RRD_update|error on line).*",
+            self.said.read_text(errors="replace"),
+        )
+        # A file takes one value a second; that gmetad polled twice in one is no fault of what it was sent.
+        return [line for line in said if "minimum one second step" not in line]
+
+    def files(self) -> set[Path]:
+        """All below the directory around its own."""
+        return {path.relative_to(self.rrds.parent) for path in self.rrds.parent.rglob("*.rrd")}
+
+    def last(self, names: Iterable[str]) -> dict[str, str]:
+        """What was last written for each metric that has a file."""
+        paths = {name: self.rrds / CLUSTER / HOST / f"{name}.rrd" for name in names}
+        there = {name: path for name, path in paths.items() if path.exists()}
+        commands = "".join(f"lastupdate {path}\n" for path in there.values())
+        done = subprocess.run(["rrdtool", "-"], input=commands, capture_output=True, text=True, check=True)
+        answers = re.findall(r"^(?:\d+: (\S+)|(ERROR: .*))$", done.stdout, re.M)
+        assert len(answers) == len(there), done.stdout
+        return dict(zip(there, (value or error for value, error in answers), strict=True))
+
+
+def run_gmetric(configuration: Path, *arguments: str) -> None:
+    """Send a metric as the real one does."""
+    subprocess.run(
+        [SERVERS / "bin" / "gmetric", "-c", configuration, *arguments],
+        check=True,
+        env={**os.environ, "LC_ALL": "C"},
+    )
 
 
 @pytest.fixture
@@ -50,32 +171,6 @@ def make(make_site: MakeSite, gmond: Gmond) -> MakeSite:
     """Builds services that report to that gmond every second."""
     more = f'max_route = "64KiB"\n[output.ganglia]\ngmond_conf = "{gmond.configuration}"\n'
     return partial(make_site, interval="1s", more=more)
-
-
-class Sender:
-    """Sends packets of any kind to a gmond."""
-
-    def __init__(self, gmond: Gmond) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._address = ("127.0.0.1", gmond.port)
-
-    def announce(self, name: str, *, slope: int = BOTH, dmax: int = 0, units: str = "req/s") -> None:
-        self.send(metadata(ORIGIN, Metric(name, units, slope, 10, dmax, ())))
-
-    def value(self, name: str, text: str = "1") -> None:
-        self.send(value(ORIGIN, name, text))
-
-    def send(self, packet: bytes) -> None:
-        self._socket.sendto(packet, self._address)
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-@pytest.fixture
-def sender(gmond: Gmond) -> Iterator[Sender]:
-    with closing(Sender(gmond)) as sender:
-        yield sender
 
 
 # --- packets
@@ -215,21 +310,20 @@ test_hostile_routes_harm_nothing, test_names_as_they_come_are_caught = promises(
 # --- gmond forgets
 
 
-def test_dmax_is_counted_from_the_last_metadata(sender: Sender, gmond: Gmond) -> None:
+def test_dmax_is_counted_from_the_last_metadata(gmond: Gmond) -> None:
     """Values alone keep no metric: why each is announced again."""
+    origin = Origin("here", spoof=False)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(("127.0.0.1", gmond.port))
 
-    def is_forgotten() -> bool:
-        sender.announce("kept", dmax=2)
-        for name in ("kept", "forgotten"):
-            sender.value(name)
-        values = gmond.values()
-        return bool(values) and "forgotten" not in values
+        def send(announced: str) -> dict[str, str]:
+            sender.send(metadata(origin, Metric(announced, "req/s", BOTH, 10, 2, ())))
+            for name in ("kept", "forgotten"):
+                sender.send(value(origin, name, "1"))
+            return gmond.values()
 
-    sender.announce("forgotten", dmax=2)
-    sender.value("forgotten")
-    until(lambda: "forgotten" in gmond.values(), "the metric")
-    until(is_forgotten, "gmond to forget it")
-    assert "kept" in gmond.values()
+        until(lambda: "forgotten" in send("forgotten"), "the metric")
+        until(lambda: send("kept").keys() == {"kept"}, "gmond to forget the other")
 
 
 def check_restart(make: MakeSite, gmond: Gmond) -> None:
@@ -240,7 +334,7 @@ def check_restart(make: MakeSite, gmond: Gmond) -> None:
     process = site.ready()
     names = {f"qps_access_{number}_200{end}" for number in range(30) for end in ("", COUNT)}
     until(lambda: names < gmond.values().keys(), "gmond to know all")
-    gmond.kill()
+    gmond.close()
     until(lambda: "Connection refused" in site.stderr, "the service to notice")
     gmond.start()
     started = site.stdout.count("total\t-")

@@ -23,7 +23,6 @@ import pytest
 from tests.fault import broken
 from tests.fault.program import GUARD, ROOT, WRONG, MakeSite, Site, Twin
 from tests.fault.traffic import COPYTRUNCATE, MODES, OLD, RENAMES, TRUNCATE
-from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 
@@ -114,40 +113,6 @@ def test_killed_at_every_step(syscall: str, is_known: bool, make_site: MakeSite)
 def test_the_steps_catch_the_twin(twin: Twin, syscall: str, make_site: MakeSite) -> None:
     with pytest.raises(AssertionError, match=WRONG):
         kill_before_each(partial(make_site, twin), syscall, True)
-
-
-# --- a report that does not come
-
-
-def a_gap_in_the_numbers(make_site: MakeSite, *, once: bool) -> None:
-    """Killed when a window is committed and its report not yet written: the ledger has it under a number that
-    no report has, and the next report has the number after that."""
-    site = make_site(flags=["--json"])
-    writer = site.writer()
-    writer.lines(3)
-    site.once()
-    writer.lines(4)
-    process = site.start(once=once, prefix=killing("write", 1, "-P", str(site.root / "stdout")))
-    if not once:
-        process.told("READY=1")
-        writer.lines(2)
-        process.process.send_signal(signal.SIGTERM)
-    assert process.process.wait(GUARD) == -signal.SIGKILL
-    assert site.numbers == [1]
-    assert site.query("SELECT name, value FROM meta WHERE name = 'sequence'") == [("sequence", 2)]
-    assert site.windows() == Counter({f"/{number}": 1 for number in range(3, 7 if once else 9)})
-    writer.lines(5)
-    site.once()
-    assert site.numbers == [1, 3]
-    site.check()
-
-
-test_a_report_that_was_not_written_leaves_a_gap, test_a_gap_that_is_closed_is_noticed = promises(
-    *(
-        MadePromise(a_gap_in_the_numbers, broken.reports_first, broken.forgets_the_number, once=once)
-        for once in (True, False)
-    )
-)
 
 
 # --- at random moments

@@ -93,7 +93,7 @@ def check_many_files(
     make: Make,
     suffix: str,
     meanwhile: Callable[[Rig, list[Path]], None],
-    few: int = FEW,
+    few: int,
 ) -> None:
     files = Noting()
     rig = make(files=files)
@@ -135,36 +135,26 @@ def is_full(self: IgnoredFiles) -> bool:
     return len(self._files) >= LIMIT
 
 
-OPENS_ALL = Patches((Discovery, "_is_past_telling", lambda *arguments: False))
+OPENS_ALL = {"opens all": Patches((Discovery, "_is_past_telling", lambda *arguments: False))}
+NONE_ARE_MANY = Patches((IgnoredFiles, "are_many", property(none_are_many)))
 test_promise, test_twin = promises(
-    Promise(
-        check_many_files,
-        None,
-        {
-            "counts old ones": Patches((IgnoredFiles, "are_many", property(none_are_many))),
-            "opens all": OPENS_ALL,
-            "opens all at first": Patches((discovery, "_latest", lambda seen, _: seen)),
-            "shows no sign": Patches((Files, "at_pace", each)),
-        },
-        suffix="",
-        meanwhile=nothing,
-    ),
-    Promise(check_many_files, None, {"opens all": OPENS_ALL}, suffix="", meanwhile=renamed),
-    Promise(
-        check_many_files,
-        None,
-        {"full or not": Patches((IgnoredFiles, "are_many", property(is_full)))},
-        suffix="",
-        meanwhile=one_less,
-    ),
-    Promise(check_many_files, None, {"opens all": OPENS_ALL}, suffix=".gz", meanwhile=nothing),
-    # What was compressed meanwhile may be the log's: each is looked at, and shown to be.
-    Promise(
-        check_many_files,
-        None,
-        {"alarms": Patches((IgnoredFiles, "are_many", property(none_are_many)))},
-        suffix=".gz",
-        meanwhile=renamed,
-        few=3 * FILES,
-    ),
+    *(
+        Promise(check_many_files, None, twins, suffix=suffix, meanwhile=meanwhile, few=few)
+        for suffix, meanwhile, few, twins in (
+            (
+                *("", nothing, FEW),
+                {
+                    "counts old ones": NONE_ARE_MANY,
+                    "opens all at first": Patches((discovery, "_latest", lambda seen, _: seen)),
+                    "shows no sign": Patches((Files, "at_pace", each)),
+                    **OPENS_ALL,
+                },
+            ),
+            ("", renamed, FEW, OPENS_ALL),
+            ("", one_less, FEW, {"full or not": Patches((IgnoredFiles, "are_many", property(is_full)))}),
+            (".gz", nothing, FEW, OPENS_ALL),
+            # What was compressed meanwhile may be the log's: each is looked at, and shown to be.
+            (".gz", renamed, 3 * FILES, {"alarms": NONE_ARE_MANY}),
+        )
+    )
 )

@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from tests.fault import broken
+from tests.fault import twins
 from tests.fault.program import GUARD, WRONG, MakeSite, free_port
-from tests.fault.servers import IS_ROOT, SERVERS, serving
-from tests.fault.web_servers import NGINX_HEAD
+from tests.fault.servers import serving
+from tests.fault.web_servers import NGINX_HEAD, nginx
 from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
@@ -76,10 +76,7 @@ def rotated_under_load(make_site: MakeSite, options: str) -> None:
     site = make_site(interval="1s")
     process = site.ready()
     port = free_port()
-    user = "user root;" if IS_ROOT else ""
-    configuration = site.root / "nginx.conf"
-    configuration.write_text(CONFIGURATION.format(user=user, log=site.log, options=options, port=port))
-    command = (SERVERS / "sbin/nginx", "-p", site.root, "-c", configuration, "-e", "error.log")
+    command = nginx(site.root, CONFIGURATION, log=site.log, options=options, port=port)
     with serving(command, site.root, port, signal.SIGQUIT) as server:
         load = Load(port)
         for _ in range(ROTATIONS):
@@ -99,7 +96,7 @@ def rotated_under_load(make_site: MakeSite, options: str) -> None:
 
 test_every_request_once, test_the_load_catches_the_twin = promises(
     *(
-        MadePromise(rotated_under_load, broken.FollowsTheName, says=WRONG, label=label, options=options)
+        MadePromise(rotated_under_load, twins.ClosesFirst, says=WRONG, label=label, options=options)
         for label, options in (("at once", ""), ("buffered", " buffer=4k"))
     )
 )

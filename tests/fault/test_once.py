@@ -2,25 +2,22 @@
 
 import os
 import signal
-from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from qps_service.reporting.text import format_rate
 from tests.fault import broken
-from tests.fault.mounts import MakeMount, Mount, image, needs_root
 from tests.fault.program import MakeSite, Site, run_program
 from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 
 
-def once(site: Site, *, status: int = 0) -> list[list[str]]:
+def once(site: Site) -> list[list[str]]:
     """One pass: the lines of each report that it printed."""
-    *reports, end = site.once(status).split("\n\n")
+    *reports, end = site.once().split("\n\n")
     assert end == ""
     return [report.splitlines() for report in reports]
 
@@ -90,26 +87,6 @@ def each_pass_tells_what_came_since_the_last(make_site: MakeSite) -> None:
     site.check()
 
 
-def a_loss_is_warned_of(make_site: MakeSite) -> None:
-    """A file that went away before it was read to its end: on stderr, which cron mails, and in the report."""
-    site = make_site()
-    writer = site.writer()
-    writer.lines(5)
-    once(site)
-    writer.lines(5)
-    writer.close()
-    site.log.unlink()
-    site.writer().lines()
-    [report] = once(site)
-    [warning, doubt] = site.stderr.splitlines()
-    assert warning.startswith(
-        f"qps-reporter: possible loss of an unknown number of bytes: {site.log} went away"
-    )
-    # It may be a copy in which every line was changed.
-    assert doubt.startswith(f"qps-reporter: possible duplicate of 1 lines at most: {site.log}")
-    assert report[-1].startswith(f"possible loss\tunknown\t{site.log} went away")
-
-
 test_a_pass, test_the_check_catches_its_twin = promises(
     MadePromise(
         each_pass_tells_what_came_since_the_last,
@@ -120,7 +97,6 @@ test_a_pass, test_the_check_catches_its_twin = promises(
         broken.says_all,
         caught=(ValueError,),
     ),
-    MadePromise(a_loss_is_warned_of, broken.says_nothing, caught=(ValueError,)),
 )
 
 
@@ -138,76 +114,25 @@ def test_without_a_ledger_there_is_no_place_to_go_on_from(make_site: MakeSite) -
 # --- two at once
 
 
-def the_second_is_refused(make_site: MakeSite, holder: str, second: str) -> None:
+def the_second_is_refused(make_site: MakeSite) -> None:
     """It is told who has the ledger, and the one who has it ends well."""
     site = make_site()
     twins, site.twins = site.twins, [broken.stops_before_the_report]
     site.writer().lines(3)
-    process = site.start(once=bool(holder))
-    if holder:
-        os.waitid(os.P_PID, process.process.pid, os.WSTOPPED | os.WNOWAIT)
-    else:
-        process.told("READY=1")
-    result = run_program("run", "--config", site.config, *second.split(), twins=twins)
+    process = site.start(once=True)
+    os.waitid(os.P_PID, process.process.pid, os.WSTOPPED | os.WNOWAIT)
+    result = run_program("run", "--config", site.config, "--once", twins=twins)
     held = f"qps-reporter: the ledger in {site.state} is held by PID {process.process.pid}\n"
     assert (result.returncode, result.stdout, result.stderr) == (3, "", held)
-    process.process.send_signal(signal.SIGCONT if holder else signal.SIGTERM)
+    process.process.send_signal(signal.SIGCONT)
     process.end()
     assert process.process.returncode == 0
     assert sequence(site) == 1
     site.check()
 
 
-TWINS = (broken.locks_nothing, broken.names_itself_as_the_holder)
 test_the_second_is_refused, test_a_twin_is_not_refused_or_names_another = promises(
-    MadePromise(the_second_is_refused, *TWINS, label="two passes", holder="--once", second="--once"),
-    MadePromise(the_second_is_refused, label="two services", holder="", second=""),
-    MadePromise(the_second_is_refused, label="pass beside service", holder="", second="--once"),
-    MadePromise(the_second_is_refused, label="service beside pass", holder="--once", second=""),
-)
-
-
-# --- a ledger that takes nothing
-
-
-SMALL_DISK = ("-t", "tmpfs", "-o", "size=2m", "none")
-Disk = Callable[[Path, MakeMount], Mount]
-DISKS: dict[str, Disk] = {
-    "full": lambda tmp_path, mount: mount("disk", *SMALL_DISK),
-    "read-only": lambda tmp_path, mount: mount("disk", "-o", "loop", image(tmp_path)),
-}
-
-
-def check_disk(make_site: MakeSite, disk: str, tmp_path: Path, mount: MakeMount) -> None:
-    """What is not written is not reported in a pass without a ledger to write, and by the next that has one,
-    exactly once."""
-    mounted, full = DISKS[disk](tmp_path, mount), disk == "full"
-    site = make_site(state=mounted.directory / "state")
-    writer = site.writer()
-    writer.lines(3)
-    once(site)
-    before = {path: path.read_bytes() for path in site.state.iterdir()}
-    mounted.fill() if full else mounted.remount("ro")
-    for _ in range(2):
-        writer.lines(4)
-        assert once(site, status=1) == []
-        assert site.stderr.splitlines()[-1].startswith(
-            f"qps-reporter: cannot write the ledger {site.state}/ledger.db: "
-        )
-    assert {path: path.read_bytes() for path in site.state.iterdir() if path in before} == before
-    mounted.make_room() if full else mounted.remount("rw")
-    [[_, _, *routes, _]] = once(site)
-    assert len(routes) == 8
-    [[_, _, total]] = once(site)
-    assert total == "total\t-\t0"
-    assert [(each.sequence, each.requests) for each in windows(site)] == [(2, 8)]
-    assert sequence(site) == 3
-    site.check()
-
-
-test_what_is_not_written_is_not_reported, test_what_is_reported_all_the_same_is_noticed = map(
-    needs_root,
-    promises(*(MadePromise(check_disk, broken.reports_what_is_not_written, disk=name) for name in DISKS)),
+    MadePromise(the_second_is_refused, broken.locks_nothing, broken.names_itself_as_the_holder)
 )
 
 

@@ -1,87 +1,65 @@
 """The program as a process: signals, pipes, systemd's socket. Nothing here waits but for what must come."""
 
+import gzip
 import os
 import signal
 import socket
+import subprocess
+import zlib
 
 import pytest
 
 from tests.fault import broken
-from tests.fault.program import GUARD, MakeSite, Process, Site, run_program, until
+from tests.fault.program import GUARD, MakeSite, Site, run_program, until
 from tests.promised import MadePromise, promises
 
 pytestmark = pytest.mark.real_time
 
-LINE = b"10.0.0.1\tGET /a\t200\t10\n"
 RULE = "=" * 29 + "\n"
 
 
-def test_ready_stopping_last_report(make_site: MakeSite) -> None:
-    site = make_site()
-    site.log.touch()
-    process = site.start()
-    assert "requests/s" in process.told("READY=1")
-    site.log.write_bytes(LINE * 7)
-    process.process.send_signal(signal.SIGTERM)
-    process.told("STOPPING=1")
-    process.end()
-    assert process.process.returncode == 0
-    _, rule, row, total, empty = site.stdout.splitlines(keepends=True)
-    assert (rule, empty) == (RULE, "\n")
-    assert row.startswith("/a\t200\t")
-    assert total.startswith("total\t-\t")
-    assert row.split("\t")[2] == total.split("\t")[2]
-    assert site.stderr == (
-        f"qps-reporter: following {site.log}\n"
-        f"qps-reporter: {site.log} is read in the format default: 7 of 7 lines fit default\n"
-        "qps-reporter: stopped; 7 requests counted and 0 lines rejected in total\n"
-    )
-
-
-class Socket:
-    """What stdout is connected to, as a service's is to journald; its environment, where that says so."""
-
-    def __init__(self, *, is_journal: bool) -> None:
-        self.far, near = socket.socketpair()
-        self.near = near.detach()
-        status = os.fstat(self.near)
-        told = f"{status.st_dev}:{status.st_ino}" if is_journal else ""
-        self.extra = {"JOURNAL_STREAM": told}
-
-    def close(self) -> None:
-        self.far.close()
-        os.close(self.near)
-
-
-def left_by_journald(make_site: MakeSite, *, is_journal: bool) -> tuple[Site, Process]:
-    """It has counted on since the reader of its stdout went."""
-    site = make_site(interval="100ms", flags=("--json",))
-    stdout = Socket(is_journal=is_journal)
-    process = site.start(stdout=stdout.near, extra=stdout.extra)
-    process.told("READY=1")
-    stdout.close()
-    site.writer().lines(7)
-    return site, process
+def test_the_end_of_tail_is_the_end(make_site: MakeSite) -> None:
+    """`tail -F log | qps-reporter run -`, through rotations."""
+    site = make_site(interval="100ms")
+    source = site.log.with_name("source.log")
+    source.touch()
+    command = ["tail", "-n", "+1", "-s", "0.1", "-F", str(source)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tail:
+        try:
+            process = site.start("-", stdin=tail.stdout)
+            for number in range(3):
+                with source.open("ab", buffering=0) as log:
+                    for begun in (b"10.0.0.1\tGET ", b"/%d\t200\t10\n" % number):
+                        log.write(begun)
+                site.expected[f"/{number}"] += 1
+                assert process.has_counted(number + 1), site.stderr
+                source.rename(f"{source}.{number}")
+        finally:
+            tail.terminate()
+        assert process.process.wait(GUARD) == 0, site.stderr
+    site.check()
+    site.audit()
+    assert "possible loss" not in site.stderr
 
 
 def counts_on_without_journald(make_site: MakeSite) -> None:
-    """It says so once, and ends when it is told to."""
-    site, process = left_by_journald(make_site, is_journal=True)
+    """Its stdout is a socket to journald, which ends: it says so once, and ends when it is told to."""
+    site = make_site(interval="100ms", flags=("--json",))
+    far, near = socket.socketpair()
+    with far, near:
+        status = os.fstat(near.fileno())
+        journal = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+        process = site.start(stdout=near.fileno(), extra=journal)
+        process.told("READY=1")
+    site.writer().lines(7)
     assert process.has_counted(7)
     process.stop()
     site.check()
     assert site.stderr.count("cannot write to stdout: Broken pipe\n") == 1
 
 
-def ends_without_success(make_site: MakeSite) -> None:
-    site, process = left_by_journald(make_site, is_journal=False)
-    assert process.process.wait(GUARD) == 1
-    assert site.stderr.endswith("cannot write to stdout: Broken pipe\n")
-
-
 test_a_socket_without_a_reader, test_a_socket_that_is_a_pipe_is_caught = promises(
-    MadePromise(counts_on_without_journald, broken.knows_no_supervisor),
-    MadePromise(ends_without_success, broken.takes_sockets_for_pipes),
+    MadePromise(counts_on_without_journald, broken.knows_no_supervisor)
 )
 
 
@@ -99,8 +77,15 @@ def an_orderly_end_has_status_0(make_site: MakeSite, *, once: bool, number: sign
     site.writer().lines(7)
     process = site.start(once=once)
     if not once:
-        process.told("READY=1")
+        assert "requests/s" in process.told("READY=1")
         process.process.send_signal(signal.SIGTERM)
+        process.told("STOPPING=1")
+        process.end()
+        assert site.stderr == (
+            f"qps-reporter: following {site.log}\n"
+            f"qps-reporter: {site.log} is read in the format default: 7 of 7 lines fit default\n"
+            "qps-reporter: stopped; 7 requests counted and 0 lines rejected in total\n"
+        )
     assert process.process.wait(GUARD) == 0
     assert "\nwrite(1, " in calls_of(site)  # the report
     assert RULE in site.stdout
@@ -174,4 +159,48 @@ def ten_logs_take_one_inotify_instance(make_site: MakeSite) -> None:
 
 test_many_logs, test_an_instance_for_each_log_is_noticed = promises(
     MadePromise(ten_logs_take_one_inotify_instance, broken.watches_each_log_alone)
+)
+
+
+# Lines that hardly compress; 4 MiB of them.
+LINES = b"".join(
+    b"10.0.0.1\tGET /%08d/%08x/%08x\t200\t10\n" % (number, zlib.crc32(b"%d" % number), number)
+    for number in range(80_000)
+)
+
+
+@pytest.fixture
+def make_watched_site(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> MakeSite:
+    """Each sign of life is sent."""
+    monkeypatch.setenv("WATCHDOG_USEC", "2")
+    return make_site
+
+
+def lives_while_it_decompresses(make_site: MakeSite) -> None:
+    """A stop comes when a text that was read begins to be decompressed: that is said, and after that there is
+    a sign for each MiB at least, however long it takes."""
+    site = make_site()
+    site.log.write_bytes(LINES)
+    site.once()
+    site.log.with_name("access.log.1.gz").write_bytes(gzip.compress(LINES, 1))
+    site.log.unlink()
+    site.writer().lines(1)
+    site.twins.append(broken.is_stopped_when_it_decompresses)
+    process = site.start(once=True)
+    process.told("STOPPING=1")
+    signs = 0
+    while process.next_told("WATCHDOG=1"):
+        signs += 1
+    assert signs >= len(LINES) >> 20, f"only {signs} signs"
+    process.end()
+    assert process.process.returncode == 0
+
+
+test_a_stop_meanwhile, test_a_stop_meanwhile_catches_its_twin = promises(
+    MadePromise(
+        lives_while_it_decompresses,
+        broken.shows_no_sign_of_life,
+        broken.heeds_no_signal_while_alive,
+        by="make_watched_site",
+    )
 )

@@ -1,15 +1,12 @@
 """The end of a process, and what happens to logs until the next one: every line once."""
 
-from typing import Any
-
 from tests.fault import devices, places, restarts, twins
 from tests.fault.mounts import needs_root
-from tests.promised import MadePromise, Promise, promises
+from tests.fault.scenarios import row
+from tests.promised import promises
 
 TWINS = {
-    restarts.rotations_while_stopped: twins.LooksAtTheLogOnly,
     restarts.compressed_while_stopped: twins.IgnoresArchives,
-    restarts.compressed_and_shifted_while_stopped: twins.IgnoresArchives,
     restarts.compressed_between_two_looks: twins.IgnoresArchives,
     restarts.killed_before_it_committed_a_rotation: twins.BelievesThatTheLogStayed,
     restarts.alike_where_the_log_was_deleted: twins.SaysNoDuplicate,
@@ -37,11 +34,6 @@ TWINS = {
 }
 
 
-def row(check: Any, *broken: Any, **given: Any) -> Promise:
-    """One promise, by what its rig makes."""
-    return MadePromise(check, *broken, by="make", caught=(OSError, ValueError), **given)
-
-
 test_every_line_once, test_twin = promises(
     *(row(check, twin) for check, twin in TWINS.items()),
     row(restarts.kept_by_systemd, twins.LeavesInStore, label="store"),
@@ -66,7 +58,6 @@ test_devices_are_renumbered, test_twin_of_devices = promises(
                 {"rotates": True},
                 [twins.TrustsDevices, twins.ForgetsWhatIsOld],
             ),
-            (devices.mounted_over_a_log, {}, [twins.TrustsDevices]),
         )
     )
 )
@@ -104,22 +95,25 @@ LINKS = (
 # Names that a pattern knows: what was that file is found by it.
 DATED = ("access-2026-11-28T00-00-00.000.log", "access.log.1", "access-20261128.log")
 EITHER = (False, True)
+WAYS = [
+    {
+        "packs": packs,
+        "killed": killed,
+        "label": f"{'packed' if packs else 'plain'}-{'killed' if killed else 'stopped'}",
+    }
+    for packs in EITHER
+    for killed in EITHER
+]
 
 test_rotated_elsewhere, test_twin_elsewhere = promises(
     *(
         row(
             places.rotated_elsewhere,
             twins.LooksByNames if name != "0.log.20261128-230000" else twins.LooksAtTheLogOnly,
-            label=f"{name}-{'packed' if packs else 'plain'}-{'killed' if killed else 'stopped'}",
-            log=log,
-            name=name,
-            rotate=rotate,
-            packs=packs,
-            killed=killed,
+            **(way | {"log": log, "name": name, "rotate": rotate}),
         )
         for log, name, rotate in PLACES
-        for packs in EITHER
-        for killed in EITHER
+        for way in WAYS
     ),
     *(
         row(places.rotated_elsewhere, twins.LooksByNames, name=name, rotate=rotate, killed=killed)
@@ -127,7 +121,7 @@ test_rotated_elsewhere, test_twin_elsewhere = promises(
         for killed in EITHER
     ),
     *(
-        row(places.rotated_elsewhere, twins.LooksAtTheLogOnly, name=name, packs=packs, label=str(packs))
+        row(places.rotated_elsewhere, twins.LooksAtTheLogOnly, name=name, packs=packs)
         for name in DATED
         for packs in EITHER
     ),
@@ -135,16 +129,10 @@ test_rotated_elsewhere, test_twin_elsewhere = promises(
         row(
             places.link_set_anew,
             twins.LooksByNames,
-            label=f"{'packed' if packs else 'plain'}-{'killed' if killed else 'stopped'}",
-            former=former,
-            latter=latter,
-            link=link,
-            packs=packs,
-            killed=killed,
+            **(way | {"former": former, "latter": latter, "link": link}),
         )
         for former, latter, link in LINKS
-        for packs in EITHER
-        for killed in EITHER
+        for way in WAYS
     ),
 )
 
@@ -164,13 +152,7 @@ test_the_other_log_is_left_alone, test_twin_that_takes_it = promises(
 
 test_compressed_while_running, test_twin_of_compressing = promises(
     *(
-        row(
-            places.compressed_while_running,
-            twins.LooksByNames,
-            label=f"{looks}-{more}",
-            looks=looks,
-            more=more,
-        )
+        row(places.compressed_while_running, twins.LooksByNames, looks=looks, more=more)
         for looks in (0, 1, 3)
         for more in (0, 40)
     ),
@@ -181,7 +163,7 @@ test_compressed_while_running, test_twin_of_compressing = promises(
 )
 
 test_the_clock_went_back, test_twin_of_the_clock = promises(
-    *(row(places.clock_set_back, twins.GoesByTimes, packs=packs, label=str(packs)) for packs in EITHER)
+    *(row(places.clock_set_back, twins.GoesByTimes, packs=packs) for packs in EITHER)
 )
 
 test_files_of_others, test_twin_of_others = map(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault import broken, siege
+from tests.fault import broken, siege, twins
 from tests.fault.program import GUARD, Twin
 
 pytestmark = pytest.mark.real_time
@@ -29,7 +29,7 @@ def test_truth_memory_reports_and_answers(tmp_path: Path) -> None:
 @pytest.mark.twin
 @pytest.mark.parametrize(
     ("twin", "says"),
-    [(broken.hoards, "MiB were resident"), (broken.FollowsTheName, "own is not counted")],
+    [(broken.hoards, "MiB were resident"), (twins.ClosesFirst, "own is not counted")],
 )
 def test_a_twin_is_caught(twin: Twin, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is lost does not come, however often one asks."""

@@ -22,8 +22,8 @@ import pytest
 from qps_service.cli import main
 from tests.durations import MICRO, MILLI, QUANTILES, quantile
 from tests.fault.program import GUARD, free_port
-from tests.fault.servers import IS_ROOT, SERVERS, serving
-from tests.fault.web_servers import APACHE_HEAD, NGINX_HEAD
+from tests.fault.servers import Command, serving
+from tests.fault.web_servers import APACHE_HEAD, NGINX_HEAD, apache, nginx
 from tests.promised import Promise, promises
 
 pytestmark = [pytest.mark.real_time, pytest.mark.xdist_group("slow servers")]
@@ -59,8 +59,7 @@ class Server(NamedTuple):
     """A server before the backend."""
 
     configuration: str
-    user: str  # that it runs as, where root starts it
-    command: Callable[[Path, Path], list[str | Path]]  # by its directory and its configuration
+    command: Callable[..., Command]
     format: str  # as `summarize` is told it
     stop: signal.Signals
     grain: int  # nanoseconds that its clock may be wrong
@@ -69,8 +68,7 @@ class Server(NamedTuple):
 SLOW_SERVERS = {
     "nginx": Server(
         NGINX,
-        "user root;",
-        lambda root, path: [SERVERS / "sbin/nginx", "-p", root, "-c", path, "-e", "error.log"],
+        nginx,
         '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" '
         '"$http_user_agent" $request_time',
         signal.SIGQUIT,
@@ -78,8 +76,7 @@ SLOW_SERVERS = {
     ),
     "apache": Server(
         APACHE,
-        "User www-data\nGroup www-data",
-        lambda root, path: [SERVERS / "sbin/apache2", "-f", path, "-DFOREGROUND"],
+        apache,
         '%h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i" %D',
         signal.SIGTERM,
         MICRO,
@@ -140,11 +137,8 @@ def served(server: Server, root: Path) -> Mapping[str, Truth]:
     """Start the server, ask all, in turns and several at once, and end it."""
     with backend() as behind:
         port = free_port()
-        modules = SERVERS / "lib/apache2/modules"
-        values = {"root": root, "port": port, "backend": behind, "modules": modules}
-        configuration = root / "configuration"
-        configuration.write_text(server.configuration.format(**values, user=server.user if IS_ROOT else ""))
-        with serving(server.command(root, configuration), root, port, server.stop):
+        command = server.command(root, server.configuration, port=port, backend=behind)
+        with serving(command, root, port, server.stop):
             sent = [
                 (route, waits[number % len(waits)])
                 for number in range(REQUESTS)

@@ -12,9 +12,10 @@ import pytest
 from qps_service.files.kernel import Files
 from qps_service.following import announcer
 from qps_service.following.follower import Follower
-from tests.fault.scenarios import Make, followed
-from tests.following import BlindFiles, NoInotify, Rig, Writer
-from tests.promised import MadePromise, promises
+from tests.fault.restarts import Shut
+from tests.fault.scenarios import Make, followed, row
+from tests.following import BlindFiles, Rig, Writer
+from tests.promised import promises
 
 CALLS = ("open", "read", "stat", "fstat", "identity", "names", "lstat", "resolve")
 ERRORS = (errno.EIO, errno.EMFILE, errno.EACCES, errno.ESTALE)
@@ -110,30 +111,24 @@ def history_with_holes(rig: Rig) -> None:
     rig.check()
 
 
-def calls_made(make: Make, name: str, history: Callable[[Rig], None] = history) -> int:
+def calls_made(make: Make, name: str, history: Callable[[Rig], None]) -> int:
     """How often the history makes this call, when nothing fails."""
     files = FailingFiles(name, -1, 0)
     history(make(files=files))
     return files.made
 
 
-@pytest.mark.parametrize(
-    ("name", "history"),
-    [
-        *((name, history) for name in CALLS),
-        *((name, history_with_stops) for name in (*CALLS, "entries")),
-        *((name, history_with_a_copy) for name in (*CALLS, "entries")),
-        ("data_from", history_with_holes),
-    ],
-)
-def test_each_call_fails_once(name: str, history: Callable[[Rig], None], make: Make) -> None:
+def each_call_fails_once(
+    make: Make, name: str, history: Callable[[Rig], None], *, in_turns: bool = True
+) -> None:
+    """With each error, or with one after the other."""
     count = calls_made(make, name, history)
     assert count > 1
     # The very first look decides what was before our time; a fault there is the next test's.
     first = FailingFiles(name, -1, 0)
     followed(make, files=first)
     for at in range(first.made, count):
-        for number in ERRORS:
+        for number in ERRORS[at % 4 :][:1] if in_turns else ERRORS:
             history(make(files=FailingFiles(name, at, number)))
 
 
@@ -155,36 +150,29 @@ class LosesTheBlock(Follower):
         return super().read(now)
 
 
-@pytest.mark.twin
-def test_a_follower_that_skips_what_it_cannot_read_is_caught(make: Make) -> None:
-    def all_reads(follower: type[Follower]) -> None:
-        for at in range(1, calls_made(make, "read")):
-            history(make(follower, files=FailingFiles("read", at, errno.EIO)))
-
-    with pytest.raises(AssertionError):
-        all_reads(LosesTheBlock)
-
-
-class Denied(Files):
-    """A log whose mode forbids reading, whoever asks: root may read everything otherwise."""
-
-    def __init__(self, *, denied: bool = True) -> None:
-        self.denied = denied
-
-    def open(self, path: str) -> int:
-        if self.denied:
-            raise PermissionError(errno.EACCES, "Permission denied")
-        return super().open(path)
+test_each_call_fails_once, test_a_follower_that_skips_what_it_cannot_read_is_caught = promises(
+    row(each_call_fails_once, LosesTheBlock, name="read", history=history, in_turns=False),
+    *(
+        row(each_call_fails_once, name=name, history=each, in_turns=each is not history)
+        for each, names in {
+            history: tuple(name for name in CALLS if name != "read"),
+            history_with_stops: (*CALLS, "entries"),
+            history_with_a_copy: (*CALLS, "entries"),
+            history_with_holes: ("data_from",),
+        }.items()
+        for name in names
+    ),
+)
 
 
 def unreadable_at_the_start(make: Make) -> None:
-    rig = make(files=(files := Denied()))
+    rig = make(files=(files := Shut("")))
     rig.writer().raw(b"before our time\n")
     for _ in range(3):
         rig.look()
     rig.writer().lines(2)
     rig.look()
-    files.denied = False
+    files.refused = None
     rig.check()
     user = "root" if os.geteuid() == 0 else ""
     (text,) = rig.said("unreadable")
@@ -193,15 +181,15 @@ def unreadable_at_the_start(make: Make) -> None:
 
 
 def unreadable_after_rotation(make: Make) -> None:
-    rig, old = followed(make, files=(files := Denied(denied=False)))
-    files.denied = True
+    rig, old = followed(make, files=(files := Shut()))
+    files.refused = ""
     for _ in range(3):  # they come and go while nothing can be opened
         rig.rotate()
         rig.writer().lines(3)
         rig.look()
     old.lines(1)
     rig.look()
-    files.denied = False
+    files.refused = None
     rig.check()
     assert len(rig.said("unreadable")) == 1
 
@@ -215,10 +203,7 @@ class TriesOnce(Follower):
 
 
 test_an_unreadable_log_is_said_once_and_picked_up_later, test_a_follower_that_tries_once_is_caught = promises(
-    *(
-        MadePromise(check, TriesOnce, by="make", caught=(ValueError,))
-        for check in (unreadable_at_the_start, unreadable_after_rotation)
-    )
+    *(row(check, TriesOnce) for check in (unreadable_at_the_start, unreadable_after_rotation))
 )
 
 
@@ -262,35 +247,6 @@ def test_a_link_put_in_a_siblings_place_is_not_read(make: Make) -> None:
     rig.writer().lines(2)
     rig.check()
     assert secret.rstrip() not in rig.seen
-
-
-def test_without_inotify_looks_go_by_the_tick(make: Make) -> None:
-    rig = make(watcher=NoInotify)
-    assert rig.watcher.fileno() is None
-    rig.path.with_name("access.log.90").write_bytes(b"from before our time\n")
-    old = rig.writer()
-    rig.look()
-    for _ in range(4):
-        old.lines(2)
-        for _ in range(2):
-            rig.rotate()
-            rig.writer().lines(2)
-        rig.look()
-    rig.check()
-
-
-def test_a_line_over_the_limit_is_told_once_and_not_held(make: Make) -> None:
-    rig, writer = followed(make, max_line=256)
-    writer.lines(1)
-    for _ in range(3):
-        writer.raw(b"x" * 300_000)
-        rig.look()
-    writer.raw(b"\n")
-    writer.lines(1)
-    writer.raw(b"y" * 257 + b"\n")  # short enough to be handed over: the scanner rejects it
-    rig.expected[b"y" * 257] += 1
-    rig.check()
-    assert rig.oversize == [b"x" * 256]
 
 
 def test_what_a_last_writer_adds_before_the_file_is_let_go_is_read(make: Make) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from qps_service.files import recognition
 from qps_service.files.kernel import Seen
-from qps_service.files.recognition import KnownPart, best_part
 from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.following import classification, discovery
 from qps_service.following.classification import Found, Surroundings, Undecided
@@ -18,7 +17,8 @@ from qps_service.following.hints import Arrival
 from qps_service.following.known_files import Recalled, Resemblance
 from qps_service.following.lineage import Descent
 from qps_service.following.resume import NOTHING_KNOWN
-from qps_service.values.positions import Directives, IgnoredFile, Position
+from qps_service.values.positions import Directives, IgnoredFile
+from tests.promised import nothing, sets, twin
 
 
 @contextmanager
@@ -46,16 +46,22 @@ class Spoilt(Follower):
         raise NotImplementedError
 
 
-def spoilt(name: str, part: str, value: Any) -> type[Follower]:
-    """One that has `value` for one of its parts, written as from itself: a.b.c."""
-    *owners, attribute = part.split(".")
+def spoilt(name: str, *parts: Any) -> type[Follower]:
+    """One that has something else for each of its parts, which are written as from itself: a.b.c, value."""
 
     def spoil(follower: Follower) -> None:
-        owner = reduce(getattr, owners, follower)
-        assert hasattr(owner, attribute)
-        setattr(owner, attribute, value)
+        for part, value in zip(parts[::2], parts[1::2], strict=True):
+            *owners, attribute = part.split(".")
+            owner = reduce(getattr, owners, follower)
+            assert hasattr(owner, attribute)
+            setattr(owner, attribute, value)
 
     return type(name, (Spoilt,), {"spoil": spoil})
+
+
+def unlike(*_: Any, **__: Any) -> tuple[Resemblance, None]:
+    """What a twin finds instead of a resemblance."""
+    return Resemblance.NONE, None
 
 
 # Remembers nothing of what it let go.
@@ -86,6 +92,42 @@ KeepsTheLastDayOnly = spoilt("KeepsTheLastDayOnly", "_directories.lately", lambd
 LooksIntoTheLatestOnly = spoilt("LooksIntoTheLatestOnly", "_directories._is_missed", lambda _: False)
 # Reads each file with a date that appears, whatever its text.
 TrustsDates = spoilt("TrustsDates", "_discovery._classifier._classify_text", lambda fresh, *_, **__: fresh)
+# Takes any file with a date for the log, where there is none that is later.
+FallsBack = spoilt("FallsBack", "_may_be_log", lambda: lambda *_: True)
+# Knows files by their numbers alone.
+KnowsNoText = spoilt("KnowsNoText", "_known_files.resembles", unlike, "_known_files.known_part", nothing)
+# Takes a file that nobody read for a new one, whatever its text.
+ReadsCopiesAnew = spoilt(
+    "ReadsCopiesAnew",
+    "_start._after_known_part",
+    lambda _, fresh, *__: fresh,
+    "_known_files.resembles",
+    unlike,
+)
+# Looks for files of a log by what rotations call them alone.
+LooksByNames = spoilt(
+    "LooksByNames",
+    *("_discovery._search.by_inode", lambda *_, **__: {}),
+    *("_discovery._search.by_time", lambda *_, **__: {}),
+    *("_discovery._look_where_they_were", lambda *_: {}),
+)
+# Looks for rotated files beside the log only.
+StaysInItsDirectory = spoilt(
+    "StaysInItsDirectory",
+    *("_directories._aside", []),
+    *("_directories.learn", lambda path: False),
+    *("_discovery._search._places", lambda _, directories, **__: iter([each.path for each in directories])),
+)
+# Closes what it holds before it opens what is new, as `tail -F` does.
+ClosesFirst = twin(Follower, "ClosesFirst", "_open_log", first=lambda self: self._held.close())
+# Takes a log that systemd kept for the one that the last commit knew.
+BelievesThatTheLogStayed = twin(
+    Follower, "BelievesThatTheLogStayed", "_take_back", then=sets(_is_replaced=False)
+)
+# Says the same trouble at every look.
+SaysEachTime = twin(
+    Follower, "SaysEachTime", "read", first=lambda self: vars(self._announcer).update(trouble=None)
+)
 # Reads a log that the machine's end has cut from its start again.
 TakesShorterForTruncated = spoilt("TakesShorterForTruncated", "_known_files._rebooted", False)
 
@@ -105,15 +147,6 @@ class WithOtherGenerations(Spoilt):
 
     def change(self, generation: Generation) -> None:
         raise NotImplementedError
-
-
-class LooksByNames(Spoilt):
-    """Looks for files of a log by what rotations call them alone."""
-
-    def spoil(self) -> None:
-        search = self._discovery._search
-        search.by_inode = search.by_time = lambda *_, **more: {}  # type: ignore[method-assign]
-        self._discovery._look_where_they_were = lambda *_: {}  # type: ignore[method-assign]
 
 
 class LooksInEveryDirectoryAlike(Spoilt):
@@ -195,14 +228,6 @@ class TrustsDevices(Spoilt):
         ignored.has_text = lambda digest: False  # type: ignore[method-assign]
 
 
-class KnowsNoText(Spoilt):
-    """Knows files by their numbers alone."""
-
-    def spoil(self) -> None:
-        self._known_files.resembles = lambda *_, **__: (Resemblance.NONE, None)  # type: ignore[method-assign]
-        self._known_files.known_part = lambda *_, **__: None  # type: ignore[method-assign]
-
-
 class ForgetsWhatIsOld(Spoilt):
     """Knows what was before our time by device and inode alone."""
 
@@ -212,43 +237,12 @@ class ForgetsWhatIsOld(Spoilt):
         ignored.has_text = lambda digest: False  # type: ignore[method-assign]
 
 
-class ReadsCopiesAnew(Spoilt):
-    """Takes a file that nobody read for a new one, whatever its text."""
-
-    def spoil(self) -> None:
-        self._start._after_known_part = lambda _, fresh, *__: fresh  # type: ignore[method-assign]
-        self._known_files.resembles = lambda *_, **__: (Resemblance.NONE, None)  # type: ignore[method-assign]
-
-
 # Takes a file beside the log for a new one unless it goes on where one that was read ends.
 ReadsRotatedCopiesAnew = spoilt(
     "ReadsRotatedCopiesAnew",
     "_discovery._classifier._after_known_part",
     lambda fresh, surroundings: fresh,
 )
-
-
-class BelievesThatTheLogStayed(Follower):
-    """Takes a log that systemd kept for the one that the last commit knew."""
-
-    def _take_back(self, now: int) -> None:
-        super()._take_back(now)
-        self._is_replaced = False
-
-
-class BelievesWhatCameLater(Spoilt):
-    """Leaves out of a text that was written over what a file that came after it has, too."""
-
-    def spoil(self) -> None:
-        known_part = self._held._known_part
-
-        def of_all(generation: Generation, former: Position) -> KnownPart | None:
-            read, size = generation.source.read, generation.source.seen().size
-            others = [each.position for each in self._held if each is not generation and each.offset]
-            parts = [recognition.part_of(each, read, size, has_name=True) for each in others]
-            return best_part([known_part(generation, former), *parts])
-
-        self._held._known_part = of_all  # type: ignore[method-assign]
 
 
 class ReadsAnewInPlace(WithOtherGenerations):
@@ -265,14 +259,6 @@ class BelievesInEqualTexts(Follower):
         self._discovery.take_arrival = lambda path: Arrival.UNSEEN  # type: ignore[method-assign]
         with replaced("proves", lambda *_, **__: True, recognition, classification):
             yield from super().read(now)
-
-
-class ClosesFirst(Follower):
-    """Closes what it holds before it opens what is new, as `tail -F` does."""
-
-    def _open_log(self, *arguments: Any) -> None:
-        self._held.close()
-        super()._open_log(*arguments)
 
 
 class LetsGoAtOnce(Follower):
@@ -378,14 +364,6 @@ class IgnoresTheLink(Spoilt):
         self._directories.look = lambda *given: look(*given)[:1]  # type: ignore[method-assign]
 
 
-class SaysEachTime(Follower):
-    """Says the same trouble at every look."""
-
-    def read(self, now: int) -> Iterator[Chunk]:
-        self._announcer.trouble = None
-        yield from super().read(now)
-
-
 class StartsAnew(Follower):
     """Knows nothing of an earlier process."""
 
@@ -478,19 +456,8 @@ class SkipsTheLineAfterZeros(WithOtherGenerations):
         generation._oversize = generation._marker.endswith(b"\0")
 
 
-class StaysInItsDirectory(Spoilt):
-    """Looks for rotated files beside the log only."""
-
-    def spoil(self) -> None:
-        self._directories._aside = []
-        self._directories.learn = lambda path: False  # type: ignore[method-assign]
-        self._discovery._search._places = lambda _, directories, **__: iter(  # type: ignore[method-assign]
-            [each.path for each in directories]
-        )
-
-
-class KeepsNothing(TakesNothingBack, LooksByNames):
-    """Neither takes back what systemd kept, nor looks for it."""
+# Neither takes back what systemd kept, nor looks for it.
+KeepsNothing = type("KeepsNothing", (TakesNothingBack, LooksByNames), {})
 
 
 class SettlesAtOnce(Follower):
@@ -563,10 +530,3 @@ class TakesWhatMovesUp(Spoilt):
     def spoil(self) -> None:
         before = self._directories
         before._is_news = lambda leaf: leaf.path not in (before._before or ())  # type: ignore[method-assign]
-
-
-class FallsBack(Spoilt):
-    """Takes any file with a date for the log, where there is none that is later."""
-
-    def spoil(self) -> None:
-        self._may_be_log = lambda: lambda *_: True  # type: ignore[method-assign]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.fault.program import GUARD, ROOT, free_port
-from tests.fault.servers import IS_ROOT, SERVERS, serving
+from tests.fault.servers import IS_ROOT, SERVERS, Command, serving
 from tests.fault.web_requests import ASKS, NOTHING, Ask, receive
 
 PYTHON = Path(sys.executable).parent
@@ -147,25 +147,35 @@ class Site(NamedTuple):
     origin: int
     syslog: int
 
-    def write(self, text: str, **more: object) -> Path:
+    def write(self, text: str) -> Path:
         """A configuration with these values in it."""
         path = self.root / "configuration"
-        path.write_text(text.format(**self._asdict(), **more))
+        path.write_text(text.format(**self._asdict()))
         return path
 
 
-Command = Sequence[str | Path]
+def nginx(root: Path, configuration: str, **values: object) -> Command:
+    """It, with its files in `root`, and a configuration that begins with NGINX_HEAD."""
+    path = root / "configuration"
+    path.write_text(configuration.format(user="user root;" if IS_ROOT else "", **values))
+    return (SERVERS / "sbin/nginx", "-p", root, "-c", path, "-e", "error.log")
+
+
+def apache(root: Path, configuration: str, **values: object) -> Command:
+    """Likewise, with APACHE_HEAD."""
+    path = root / "configuration"
+    user = "User www-data\nGroup www-data" if IS_ROOT else ""  # it refuses to be root
+    modules = SERVERS / "lib/apache2/modules"
+    path.write_text(configuration.format(root=root, user=user, modules=modules, **values))
+    return (SERVERS / "sbin/apache2", "-f", path, "-DFOREGROUND")
 
 
 def _nginx(site: Site) -> Command:
-    configuration = site.write(NGINX, user="user root;" if IS_ROOT else "")
-    return (SERVERS / "sbin/nginx", "-p", site.root, "-c", configuration, "-e", "error.log")
+    return nginx(site.root, NGINX, port=site.port, origin=site.origin)
 
 
 def _apache(site: Site) -> Command:
-    user = "User www-data\nGroup www-data" if IS_ROOT else ""  # it refuses to be root
-    configuration = site.write(APACHE, user=user, modules=SERVERS / "lib/apache2/modules")
-    return (SERVERS / "sbin/apache2", "-f", configuration, "-DFOREGROUND")
+    return apache(site.root, APACHE, port=site.port, origin=site.origin)
 
 
 def _lighttpd(site: Site) -> Command:

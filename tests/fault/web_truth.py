@@ -155,6 +155,8 @@ GARBAGE = (
     "no token", "brackets", "no target", "method alone", "dash",
 )  # fmt: skip
 FORGED = ("forged", "forged query")
+NO_PATHS = ("star", "tunnel", "authority", "no slash")
+NO_VERSIONS = ("http/2", "http/9", "lower version")
 RAW = ("raw utf-8", "raw bytes")
 CONTROLS = ("raw control", "raw nul", "raw delete")
 
@@ -179,28 +181,12 @@ NGINX_URI = (
         "has no $uri of a request line that it refuses",
         unread,
         (
-            "blanks within",
-            "blank first",
-            *FORGED,
-            "server",
-            "star",
-            "tunnel",
-            "authority",
-            "no slash",
-            "percent nul",
-            "percent wrong",
-            *CONTROLS,
-            "longest",
-            "http/2",
-            "http/2 preface",
-            "http/9",
-            "lower version",
-            "lower",
-            "token",
+            "blanks within", "blank first", *FORGED, "server", *NO_PATHS, "percent nul",
+            "percent wrong", *CONTROLS, "longest", *NO_VERSIONS, "http/2 preface", "lower", "token",
         ),
     ),
     *NGINX_OWN,
-)
+)  # fmt: skip
 APACHE = (
     Nature(
         "closes without an answer, and logs nothing, where a request line has no end",
@@ -225,56 +211,23 @@ LIGHTTPD = (
         "logs blanks in place of what was wrong in a request line",
         unread,
         (
-            "two blanks",
-            "blanks around",
-            "blank first",
-            "empty line first",
-            "bare newlines",
-            "star",
-            "tunnel",
-            "authority",
-            "no slash",
-            "longest",
-            "long header",
-            "http/1.2",
-            "http/2",
-            "http/9",
-            "lower version",
-            "brew",
-            "lower",
-            "search",
-            "token",
-            "long method",
+            "two blanks", "blanks around", "blank first", "empty line first", "bare newlines",
+            *NO_PATHS, "longest", "long header", "http/1.2", *NO_VERSIONS, "brew", "lower", "search",
+            "token", "long method",
         ),
     ),
     Nature("takes HTTP/2, and logs its preface with 100", status(100), ("http/2 preface",)),
     LEAVES_UNANSWERED,
-)
+)  # fmt: skip
 HAPROXY = (
     Nature("logs <BADREQ> and 400 of what ends before it is a request", refused, ("nothing", *HALVES)),
     Nature(
         "logs <BADREQ> of a request that it refuses",
         unread,
         (
-            "fragment",
-            "blanks around",
-            "blanks within",
-            "blank first",
-            *FORGED,
-            "elsewhere",
-            "tunnel",
-            "authority",
-            "no slash",
-            *RAW,
-            "raw control",
-            "raw nul",
-            "longest",
-            "long header",
-            "http/0.9",
-            "lower version",
-            "agent return",
-            "two hosts",
-            "patience",
+            "fragment", "blanks around", "blanks within", "blank first", *FORGED, "elsewhere",
+            "tunnel", "authority", "no slash", *RAW, "raw control", "raw nul", "longest",
+            "long header", "http/0.9", "lower version", "agent return", "two hosts", "patience",
         ),
     ),
     TAB,
@@ -282,31 +235,15 @@ HAPROXY = (
     Nature("takes HTTP/2, and there is no request in it", not_logged, ("http/2 preface",)),
     Nature("cuts its lines at 1,024 bytes", route(b"/longer/:id"), ("longer",)),
     LEAVES_UNANSWERED,
-)
+)  # fmt: skip
 CADDY = (
     Nature(
         "what Go refuses, and `OPTIONS *`, it answers by itself: no handler sees it",
         not_logged,
         (
-            "nothing",
-            *BLANKS,
-            "empty line first",
-            *GARBAGE,
-            *FORGED,
-            "server",
-            "no slash",
-            "percent wrong",
-            *CONTROLS,
-            "http/0.9",
-            "http/2",
-            "http/9",
-            "lower version",
-            "agent return",
-            "no host",
-            "two hosts",
-            "odd host",
-            "patience",
-            *HALVES,
+            "nothing", *BLANKS, "empty line first", *GARBAGE, *FORGED, "server", "no slash",
+            "percent wrong", *CONTROLS, "http/0.9", *NO_VERSIONS, "agent return", "no host",
+            "two hosts", "odd host", "patience", *HALVES,
         ),
     ),
     Nature(
@@ -315,42 +252,21 @@ CADDY = (
         ("elsewhere", "tunnel", "http/1.0", "http/2 preface", "other host"),
     ),
     Nature("logs 0 where a connection changes its protocol", status(0), ("101",)),
-)
+)  # fmt: skip
 GUNICORN = (
     Nature(
         "what it refuses is in its error log alone",
         not_logged,
         (
-            "nothing",
-            *BLANKS,
-            "bare newlines",
-            *GARBAGE,
-            *FORGED,
-            "star",
-            "authority",
-            "no slash",
-            *RAW,
-            *CONTROLS,
-            "longer",
-            "longest",
-            "long header",
-            "http/0.9",
-            "http/2",
-            "http/2 preface",
-            "http/9",
-            "lower version",
-            "lower",
-            "token",
-            "long method",
-            "agent newline",
-            "agent return",
-            "patience",
-            *HALVES,
+            "nothing", *BLANKS, "bare newlines", *GARBAGE, *FORGED, "star", "authority", "no slash",
+            *RAW, *CONTROLS, "longer", "longest", "long header", "http/0.9", *NO_VERSIONS,
+            "http/2 preface", "lower", "token", "long method", "agent newline", "agent return",
+            "patience", *HALVES,
         ),
     ),
     Nature("a sync worker answers only the first", if_answered, ("pipelined",)),
     LEAVES_UNANSWERED,
-)
+)  # fmt: skip
 UVICORN = (
     Nature(
         "what it refuses is a message of its own, without the request",

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from qps_service.files.kernel import Seen
 from qps_service.following.follower import Follower
 from qps_service.notices import kinds
-from qps_service.values.positions import Identity
+from tests.fault.devices import Renumbered
 from tests.fault.logrotate import Logrotate
-from tests.following import SECOND, RetoldFiles, Rig, Writer, overflow_queue
+from tests.following import SECOND, Rig, Writer, overflow_queue
 
 CLOCK_REALTIME_COARSE = 5  # linux/time.h
 MONDAY = 1_795_996_800  # 2026-11-30 00:00:00 UTC
@@ -90,24 +90,16 @@ class Clock:
         return real + self._ahead[bisect.bisect_left(self._jumps, real) - 1]
 
 
-class MachineFiles(RetoldFiles):
+class MachineFiles(Renumbered):
     """The kernel of a machine that has its own time, and whose disks are numbered anew at each start."""
 
     def __init__(self, clock: Clock, *, blind: bool, versions: bool) -> None:
-        super().__init__()
-        self._clock, self._blind, self._versions = clock, blind, versions
-        self.starts = 0
+        super().__init__(has_versions=versions)
+        self._clock, self._blind = clock, blind
 
     def retell(self, seen: Seen) -> Seen:
-        return seen._replace(
-            device=seen.device + self.starts,
-            modified=self._clock.told(seen.modified),
-            changed=self._clock.told(seen.changed),
-        )
-
-    def identity(self, descriptor: int) -> Identity:
-        device, inode, version = super().identity(descriptor)
-        return Identity(device + self.starts, inode, version if self._versions else None)
+        modified, changed = map(self._clock.told, (seen.modified, seen.changed))
+        return super().retell(seen)._replace(modified=modified, changed=changed)
 
     def has_writer(self, descriptor: int) -> bool | None:
         return None if self._blind else super().has_writer(descriptor)
@@ -289,7 +281,7 @@ class Machine:
             self._look()
             for log, writer in zip(self.logs, self._writers, strict=True):
                 status = os.fstat(writer.descriptor)
-                if status.st_size and log.holds((status.st_dev + self._files.starts, status.st_ino)):
+                if status.st_size and log.holds((status.st_dev + self._files.shift, status.st_ino)):
                     writer.lines(1)
             self._look()
             self._open_logs()
@@ -331,7 +323,7 @@ class Machine:
         self.happened[Happened(*self._ended, how, moment)] += 1
         self._ended = None
         if how == "reboot":
-            self._files.starts += 1
+            self._files.shift += 1
             self.clock.booted = self.clock.now
             self._open_logs()
         for log in self.logs:

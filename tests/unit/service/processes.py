@@ -9,7 +9,6 @@ from pathlib import Path
 
 from qps_service.service import process
 from qps_service.service.process import SignalWaker
-from qps_service.service.state_directory import StateDirectory
 
 
 def start(name: str, *arguments: object, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
@@ -27,13 +26,6 @@ def start(name: str, *arguments: object, prefix: Sequence[str] = ()) -> subproce
 def say(*what: object) -> None:
     sys.stdout.write(" ".join(map(str, what)) + "\n")
     sys.stdout.flush()
-
-
-def hold(directory: str) -> None:
-    """Take a state directory, and wait for the end of stdin."""
-    StateDirectory(directory).acquire()
-    say("held")
-    sys.stdin.read()
 
 
 def be_signalled(first: str, second: str, between: str) -> None:

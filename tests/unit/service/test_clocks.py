@@ -132,10 +132,6 @@ def known_clock(self: World) -> None:
     CLOCKS.append(self)
 
 
-def at_any_clock(known: Restored | None, now: int, at: int) -> Resume:
-    return Resume(known, epoch=at - now if at else None)
-
-
 TWINS: dict[str, dict[str, Patches]] = {
     "ahead for one commit": {"ages by the wall clock": Patches((Ledger, "_clock", age_by_date))},
     "ahead while a loss is found": {
@@ -148,5 +144,9 @@ TWINS: dict[str, dict[str, Patches]] = {
 
 test_promise, test_twin = promises(
     *(Promise(check_jumps, None, TWINS.get(name, {}), name=name, label=name) for name in JUMPS),
-    Promise(check_epoch, Resume.at, [at_any_clock]),
+    Promise(
+        check_epoch,
+        Resume.at,
+        {"at any clock": lambda known, now, at: Resume(known, epoch=at - now if at else None)},
+    ),
 )

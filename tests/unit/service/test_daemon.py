@@ -1,7 +1,5 @@
 """The loop in simulated time, each promise with a broken twin."""
 
-import random
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +7,7 @@ import pytest
 
 from qps_service.configuration.loader import Flags, load
 from qps_service.errors import EXIT_PROBLEM
-from qps_service.files.kernel import Files
+from qps_service.ledger.writer import LedgerWriter
 from qps_service.reporting.schedule import Schedule
 from qps_service.reporting.text import render_text
 from qps_service.service import daemon as daemon_module
@@ -34,32 +32,15 @@ def counts_each_window_and_the_last_part(tmp_path: Path) -> None:
 
 
 def is_ready_after_the_first_read(tmp_path: Path) -> None:
-    opened: list[str] = []
-    service = Service(tmp_path)
-
-    class Watching(Files):
-        def open(self, path: str) -> int:
-            opened.append(path)
-            assert not service.told_of("READY=1")
-            return super().open(path)
-
-    service.files = Watching()
-    service.write(1)
-    service.run(1)
-    assert opened
-    assert [text.split("\n")[0] for text in service.told if "READY" in text] == ["READY=1"]
-
-
-def does_not_drift(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A week of windows, each sleep ending up to 50 ms late; ticks, of which it has many, change nothing."""
-    monkeypatch.setattr(daemon_module, "TICK", 3600 * SECOND)
-    service = Service(tmp_path, f'interval = "10m"\n[log.access]\npath = "{tmp_path}/access.log"\n')
-    late = random.Random(7)
-    service.world.lateness = lambda: late.randrange(50_000_000)
-    service.run(7 * 86400 + 1)
-    ends = list(accumulate(report.seconds for report in service.reports[:-1]))
-    assert len(ends) == 7 * 144
-    assert all(0 <= end - 600 * number < 0.06 for number, end in enumerate(ends, 1))
+    """A long one asks for more time, and feeds the watchdog."""
+    toml = f'[log.access]\npath = "{tmp_path}/access.log"\nstart = "start"\n'
+    service = Service(tmp_path, toml, watchdog=10 * SECOND, files=SlowFiles(6))
+    service.write(100_000)
+    service.run(300)
+    ready = next(number for number, text in enumerate(service.told) if text.startswith("READY=1"))
+    assert service.told[:ready].count("EXTEND_TIMEOUT_USEC=30000000") >= 3
+    assert service.told[:ready].count("WATCHDOG=1") >= 5
+    assert f"{100_000} requests in total" in service.told[ready]
 
 
 def reports_once_after_a_suspension(tmp_path: Path) -> None:
@@ -101,9 +82,6 @@ class EatsTheLastWindow(Daemon):
 ReadyFirst = twin(Daemon, "ReadyFirst", "_start", first=lambda self: self._supervisor.ready("almost"))
 
 
-Drifts = twin(
-    Schedule, "Drifts", "advance", instead=lambda self, now: self.__dict__.update(deadline=now + self._step)
-)
 # A report for each grid point that was missed.
 CatchesUp = twin(
     Schedule,
@@ -161,7 +139,6 @@ test_promise, test_twin = promises(
     {
         counts_each_window_and_the_last_part: served_by(EatsTheLastWindow),
         is_ready_after_the_first_read: served_by(ReadyFirst),
-        does_not_drift: [Patches((daemon_module, "Schedule", Drifts))],
         reports_once_after_a_suspension: [Patches((daemon_module, "Schedule", CatchesUp))],
         feeds_the_watchdog_only_while_it_moves: served_by(FedByATimer),
     },
@@ -212,18 +189,22 @@ def test_a_stop_in_a_long_read_is_told_at_once_and_loses_nothing(tmp_path: Path)
     assert service.told_at[-1][0] > 15
 
 
+@pytest.mark.parametrize(
+    ("name", "fails"), [("commit", lambda *_, **__: False), ("is_written", property(lambda _: False))]
+)
 def test_a_pass_tells_nothing_that_is_not_in_the_ledger(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, fails: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = Service(tmp_path)
-    monkeypatch.setattr(service.writer, "commit", lambda *_, **__: False)
+    service = Service(tmp_path, ledger=str(tmp_path / "ledger.db"))
+    monkeypatch.setattr(LedgerWriter, name, fails)
     assert service.daemon.run_once() == EXIT_PROBLEM
     assert service.reports == []
 
 
 def test_a_good_reload_keeps_counts_and_changes_the_rest(tmp_path: Path) -> None:
     service = Service(tmp_path)
-    log = service.log
+    log, told = service.log, list[Any]()
+    service.daemon._outputs.reconfigure = lambda *given: told.append(given)  # type: ignore[method-assign]
     service.write_at(2, 4)
     service.reload_at(5, f'interval = "2s"\n[log.access]\npath = "{log}"\nformat = "combined"\n')
     service.write_at(6, 3, b'1.2.3.4 - - [x] "GET /b HTTP/1.1" 404 5 "-" "-"\n')
@@ -234,6 +215,7 @@ def test_a_good_reload_keeps_counts_and_changes_the_rest(tmp_path: Path) -> None
     assert service.told[reloading + 1].startswith("EXTEND_TIMEOUT_USEC=")
     assert service.told[reloading + 2].startswith("READY=1")
     assert service.said("reloaded") == ["configuration reloaded"]
+    assert len(told) == 2, "outputs are told at the start and at the reload"
 
 
 @pytest.mark.parametrize(
@@ -273,17 +255,6 @@ def test_hints_about_other_files_are_no_reason_to_look(tmp_path: Path) -> None:
     service.world.hint(1.95, lambda: service.log.rename(tmp_path / "access.log.1"))
     service.run(2.5)
     assert [begun for begun, _ in looks if 1 < begun < 2] == [1.95]
-
-
-def test_a_long_first_read_asks_for_more_time_and_feeds_the_watchdog(tmp_path: Path) -> None:
-    toml = f'[log.access]\npath = "{tmp_path}/access.log"\nstart = "start"\n'
-    service = Service(tmp_path, toml, watchdog=10 * SECOND, files=SlowFiles(6))
-    service.write(100_000)
-    service.run(300)
-    ready = next(number for number, text in enumerate(service.told) if text.startswith("READY=1"))
-    assert service.told[:ready].count("EXTEND_TIMEOUT_USEC=30000000") >= 3
-    assert service.told[:ready].count("WATCHDOG=1") >= 5
-    assert f"{100_000} requests in total" in service.told[ready]
 
 
 def test_files_that_come_and_go_all_the_time_do_not_keep_it_from_its_work(tmp_path: Path) -> None:

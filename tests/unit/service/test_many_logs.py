@@ -232,16 +232,6 @@ class EndsAllWindows(Daemon):
         return now
 
 
-class WaitsForAll(Daemon):
-    """No report comes in the middle of a turn."""
-
-    def _look(self) -> int:
-        now = super()._look()
-        while self.is_reporting and now >= self._schedule.deadline and self._unread:
-            now = super()._look()
-        return now
-
-
 AnswersAtTheEndOfATurn = twin(
     Daemon,
     "AnswersAtTheEndOfATurn",
@@ -281,7 +271,7 @@ test_promise, test_twin = promises(
         lives_while_all_look: served_by(LooksAtAll),
         lives_while_all_take_hints: served_by(TakesAllHints),
         goes_on_with_its_work_between: {**served_by(BeginsAnew), "doubled": Doubled("service.daemon:TURN")},
-        reports_in_time: served_by(EndsAllWindows, WaitsForAll),
+        reports_in_time: served_by(EndsAllWindows),
         answers_who_asks_in_a_turn_after_it: served_by(AnswersAtTheEndOfATurn),
         a_stop_in_a_turn_reads_all_logs: served_by(StopsWithTheTurn),
         windows_begin_with_the_first_look: {"not behind": Patches((pipeline, "UNREAD", FollowState()))},

@@ -198,15 +198,6 @@ def rejects_are_said_at_most_once_a_minute(begin: Begin) -> None:
 SaysEach = twin(LogPipeline, "SaysEach", "read", first=sets(_rejects_said=Throttle(0)))
 
 
-class Forgets(LogPipeline):
-    """What comes within the minute is never said."""
-
-    def read(self, now: int) -> Iterator[None]:
-        yield from super().read(now)
-        self._count(self._scanner.take())
-        self._unsaid, self._sample = {}, None
-
-
 def the_latest_losses_are_told_for_a_while(begin: Begin) -> None:
     """In each report."""
     log = begin()
@@ -416,7 +407,7 @@ TRUSTED = {clock: {"trusted": trusted} for clock in ("a file server that is ahea
 test_promise, test_twin = promises(
     MadePromise(other_rules_are_for_what_is_read_from_then_on, KeepsItsRules, by="begin"),
     MadePromise(the_rules_of_a_log_keep_to_their_time, TakesItsTime, by="begin"),
-    MadePromise(rejects_are_said_at_most_once_a_minute, SaysEach, Forgets, by="begin"),
+    MadePromise(rejects_are_said_at_most_once_a_minute, SaysEach, by="begin"),
     {
         rejects_are_said_at_most_once_a_minute: [Doubled("service.pipeline:REJECTS_SAID_EVERY")],
         the_latest_losses_are_told_for_a_while: [

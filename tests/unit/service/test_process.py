@@ -1,6 +1,5 @@
 """The real signals and the real sleep, in a process of their own."""
 
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from qps_service.service.process import SystemClock, boot_id
+from tests.fault.mounts import needs_root
 from tests.promised import Promise, promises
 from tests.unit.service import processes
 
@@ -17,8 +17,6 @@ SECOND = 10**9
 
 TERM, INT = signal.SIGTERM, signal.SIGINT
 AS_PID_1 = ("unshare", "--pid", "--fork", "--kill-child", "--")
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a namespace of processes")
 
 
 def check_signals(between: str, first: int, second: int, prefix: Sequence[str] = ()) -> None:

@@ -232,11 +232,6 @@ def check_what_is_remembered(make: type[Routes]) -> None:
     assert told.spent == 0
 
 
-class RemembersOther(Routes):
-    def _derive(self, target: bytes) -> bytes | None:
-        return super()._derive(target) or OTHER
-
-
 class ForgetsTheSlow(Routes):
     def _derive(self, target: bytes) -> bytes | None:
         route = super()._derive(target)
@@ -308,13 +303,6 @@ THE_ORDINARY_IS_FREE = twin(
 )
 
 
-class EachLogHasItsOwn(RuleTime):
-    def __call__(self, rules: Any, route: bytes, max_route: int) -> bytes | None:
-        if len(rules) == 1:
-            self._left += 2 * LIMIT
-        return super().__call__(rules, route, max_route)
-
-
 NoSign = twin(RuleTime, "NoSign", "__call__", first=sets(_unsigned=0))
 
 
@@ -335,7 +323,6 @@ test_promise, test_twin = promises(
             "never again": NEVER_AGAIN,
             "nothing is charged": NOTHING_IS_CHARGED,
             "the ordinary is free": THE_ORDINARY_IS_FREE,
-            "each log has its own": EachLogHasItsOwn,
             "twice as much": Doubled("service.rule_time:BUDGET"),
         },
         caught=(IndexError,),
@@ -357,7 +344,7 @@ test_promise, test_twin = promises(
         },
     ),
     Promise(check_rare_ones_never_add_up, RuleTime, [NEVER_AGAIN]),
-    Promise(check_what_is_remembered, Routes, [RemembersOther, ForgetsTheSlow]),
+    Promise(check_what_is_remembered, Routes, [ForgetsTheSlow]),
     Promise(
         check_notices,
         RuleTime,

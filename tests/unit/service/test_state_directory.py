@@ -11,8 +11,8 @@ from qps_service.errors import EXIT_STATE_HELD, ConfigError, StateHeldError
 from qps_service.files.kernel import user_name
 from qps_service.service import state_directory
 from qps_service.service.state_directory import StateDirectory, objection_to
+from tests.fault.mounts import needs_root
 from tests.promised import Patches, Promise, nothing, promises, twin
-from tests.unit.service import processes
 
 Kind = type[StateDirectory]
 Make = Callable[[Kind, Path], StateDirectory]
@@ -106,19 +106,6 @@ test_promise, test_twin = promises(
 )
 
 
-def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
-    with processes.start("hold", tmp_path) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(StateHeldError) as caught:
-            StateDirectory(str(tmp_path)).acquire()
-        assert caught.value.pid == holder.pid
-        holder.kill()
-    after = StateDirectory(str(tmp_path))
-    after.acquire()
-    after.release()
-
-
 def test_a_holder_whom_nobody_names_is_still_a_holder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +134,6 @@ def test_what_cannot_be_a_directory(tmp_path: Path) -> None:
 
 # --- whose it is
 NOBODY = 65534
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give away a directory")
 
 
 def refused(path: Path, reason: str) -> None:

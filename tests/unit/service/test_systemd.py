@@ -53,14 +53,6 @@ def is_fed_at_half_of_the_timeout(supervisor: type[Supervisor]) -> None:
 FeedsEachTime = twin(Supervisor, "FeedsEachTime", "alive", first=sets(_fed_at=None))
 
 
-class FeedsAtTheTimeout(Supervisor):
-    """So late that any delay kills the service."""
-
-    def alive(self, now: int) -> None:
-        if self._fed_at is None or now - self._fed_at >= TIMEOUT:
-            super().alive(now)
-
-
 # Feeds without progress.
 FeedsWithTheStatus = twin(
     Supervisor, "FeedsWithTheStatus", "status", first=lambda self: self._notify("WATCHDOG=1")
@@ -178,9 +170,7 @@ Insists = twin(
 )
 
 test_promise, test_twin = promises(
-    Promise(
-        is_fed_at_half_of_the_timeout, Supervisor, [FeedsEachTime, FeedsAtTheTimeout, FeedsWithTheStatus]
-    ),
+    Promise(is_fed_at_half_of_the_timeout, Supervisor, [FeedsEachTime, FeedsWithTheStatus]),
     Promise(may_sleep_until_feeding_is_due, Supervisor, [SleepsTooLong]),
     Promise(gets_more_time_for_a_long_read, Supervisor, [ExtendsOnlyOnce, ExtendsForever, ForgetsTheStop]),
     Promise(goes_on_though_nobody_listens, Supervisor, [Insists], caught=(ConnectionRefusedError,)),

@@ -128,8 +128,9 @@ def it_ends_when_nobody_asks(serve: Callable[[], Served]) -> None:
     served.now = IDLE
     look(signal.SIGALRM, None)
     served.now = IDLE + 1
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as ended:
         look(signal.SIGALRM, None)
+    assert not ended.value.code
 
 
 test_promise, test_twin = promises(
