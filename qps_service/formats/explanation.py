@@ -229,9 +229,9 @@ def _named(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault 
     found: Mapping[bytes, bytes | None]
     cut = None
     if log_format.is_ltsv:
-        found, what, whole = values_of(line), "labels", None
+        found, what, whole, null = values_of(line), "labels", None, b""
     else:
-        whole, what = object_of(line), "members"
+        whole, what, null = object_of(line), "members", b"null"
         if whole is None:
             return (), Fault("expected a JSON object", 0)
         found, cut = whole.members, whole.cut
@@ -246,7 +246,7 @@ def _named(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault 
         Part(
             path.decode(errors="backslashreplace"),
             by_path.get(path),
-            b"null" if text is None else text,
+            null if text is None else text,
             unit=units.get(path),
         )
         for path, text in found.items()
