@@ -85,9 +85,9 @@ class Votes:
         rows = _rows(self._fields, separator_of(line))
         return rows is not None and _fits(rows.log_format, rows.plain(line))
 
-    def of(self, name: str) -> int:
-        """How many lines fit this format."""
-        return sum(votes for ballot, votes in self._ballots.items() if name in ballot)
+    def of(self, name: str, but: str | None = None) -> int:
+        """How many lines fit this format, and not that one."""
+        return sum(votes for ballot, votes in self._ballots.items() if name in ballot and but not in ballot)
 
     def winner(self) -> str | None:
         """The format that most of them fit; None if there is none."""
@@ -104,7 +104,15 @@ class Votes:
         without = self._looked - self.number
         looked_past = f"; {without} fit none" if without else ""
         reason = f"{self.of(best)} of {self.number} lines fit {best}{''.join(others)}{looked_past}"
-        return Choice(compile_format(best), reason)
+        return Choice(compile_format(best), reason + self._advice(best))
+
+    def _advice(self, best: str) -> str:
+        """To count two formats, where another one has a tenth of the lines, and can stand in a list."""
+        other = max(AUTO_ORDER, key=lambda name: self.of(name, but=best))
+        if 10 * self.of(other, but=best) < self.number or W3C in (best, other):
+            return ""
+        first, second = sorted((best, other), key=AUTO_ORDER.index)
+        return f'; format = ["{first}", "{second}"] counts both'
 
 
 def choose(lines: Iterable[bytes]) -> Choice:

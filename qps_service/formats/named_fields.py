@@ -4,8 +4,8 @@ Of several with the same name the first counts, and of several names for one rol
 first. A request line begins with a method; where it begins with a slash it is a route, as some write who have
 the method beside it. A status may have a fraction of zeros.
 
-Lines of LTSV are cut at tabs, and a label ends at its first colon: http://ltsv.org. Nobody can tell an empty value
-at the line's end from one that is cut off: it is nothing, as `null` is in JSON.
+Lines of LTSV are cut at tabs, and a label ends at its first colon: http://ltsv.org. Nobody can tell an empty
+value at the line's end from one that is cut off: it is nothing, as `null` is in JSON.
 """
 
 import re

@@ -10,7 +10,7 @@ format, if that counts more of them.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from qps_service.errors import FormatError
@@ -213,7 +213,7 @@ class LineCounter:
             lines.reverse()
         names: tuple[str, ...] = AUTO_ORDER
         if len(lines) > _FEW:
-            idle = {name: self._idle(compile_format(name), directives) for name in names}
+            idle, text = {name: self._idle(compile_format(name), directives) for name in names}, _once(lines)
             names = tuple(name for name in names if _counted(idle[name], text))
         votes.add(lines, names, directives.last)
         return votes
@@ -316,6 +316,11 @@ def _lines_end(block: memoryview) -> int:
         if end := bytes(block[begin:WAITING]).rfind(b"\n") + 1:
             return begin + end
     return bytes(block).find(b"\n") + 1 or len(block)
+
+
+def _once(lines: Iterable[bytes]) -> bytes:
+    """Each of them once: 64 KiB may be as many blank lines."""
+    return b"\n".join(dict.fromkeys(lines))
 
 
 def _known(text: str) -> LogFormat | None:

@@ -305,7 +305,10 @@ LTSV = [
     *rows(
         "ltsv",
         UNSIZED,
-        *(b"status_code:200\tmethod:GET\turi:/a\t" + each for each in (b"status:", b"req:", b"uri:", b"method:")),
+        *(
+            b"status_code:200\tmethod:GET\turi:/a\t" + each
+            for each in (b"status:", b"req:", b"uri:", b"method:")
+        ),
     ),
     (OWN, b"method:PUT\tpath:/a\turi:/b\tcode:404\tstatus:200\tsent:7\tsize:9", (b"PUT", b"/a", 404, 7)),
     (OWN, b"req:GET /b\tpath:/a:b\tcode:404", (b"-", b"/a:b", 404, None)),

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 
@@ -13,14 +13,18 @@ from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
 from qps_service.following.generation import Chunk
 from qps_service.following.resume import Resume
+from qps_service.formats.presets import compile_format
 from qps_service.ledger.ledger import Ledger
 from qps_service.notices.kinds import FORMAT_CHOSEN, FORMAT_UNFIT, REJECTED, Kind, Notice
 from qps_service.notices.throttle import Throttle
 from qps_service.scanning import auto
 from qps_service.scanning.auto import FIRST, RECENT, LineCounter
+from qps_service.scanning.options import ScanOptions, Spill
+from qps_service.scanning.scanner import Scanner, make_scanner
 from qps_service.service import pipeline as pipeline_module
 from qps_service.service.pipeline import UNFIT_SAID_EVERY, LogPipeline
 from qps_service.values.entries import Entry
+from qps_service.values.positions import Directives
 from tests.ledgers import EPOCH, known, opened
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises, twin
@@ -140,7 +144,10 @@ def lines_wait_until_a_window_ends(begin: Begin) -> None:
     assert log.said() == []
     assert log.pipeline._follower.changes().held[0].lines == 0
     log.commit()
-    assert log.said() == ["LOG is read in the format json: 2 of 3 lines fit json, 1 combined; 3 fit none"]
+    both = 'format = ["json", "combined"] counts both'
+    assert log.said() == [
+        f"LOG is read in the format json: 2 of 3 lines fit json, 1 combined; 3 fit none; {both}"
+    ]
     assert log.totals() == (2, 4)
     log.read(COMMON * 2 + JSON)
     log.commit()
@@ -298,7 +305,10 @@ def what_was_there_before_tells_the_format(begin: Begin) -> None:
     log.read(COMMON * 2)
     log.read(JSON)
     log.commit()
-    assert log.said() == ["LOG is read in the format combined: 3 of 4 lines fit combined, 1 json"]
+    assert log.said() == [
+        "LOG is read in the format combined: 3 of 4 lines fit combined, 1 json; "
+        'format = ["json", "combined"] counts both'
+    ]
 
 
 # --- what most lines fit no longer
@@ -406,6 +416,27 @@ def older_lines_are_not_judged() -> None:
     assert recent.text == JUNK * 3
 
 
+def lines_that_come_again_are_judged_once() -> None:
+    """As blank ones, of which 64 KiB may be as many: each format would look at each of them."""
+    scanned: list[int] = []
+
+    def make(options: ScanOptions, spill: Spill) -> Scanner:
+        scanner = make_scanner(options, spill)
+        scan = scanner.scan
+
+        def counting(block: bytes | memoryview) -> tuple[int, int]:
+            scanned.append(bytes(block).count(b"\n"))
+            return scan(block)
+
+        return Mock(wraps=scanner, scan=counting)
+
+    counter = LineCounter(ScanOptions(compile_format("auto"), 8192), nothing, nothing, make=make)
+    counter.scan(b"\n" * 1000, Mock(directives=Directives()))
+    counter.settle()
+    assert sum(scanned) < 1100
+    assert counter.take().lines == 1000
+
+
 # --- twins
 
 
@@ -490,4 +521,5 @@ test_promise, test_twin = promises(
     Promise(it_is_not_said_while_any_fits, None, [Doubled("scanning.auto:RECENT")]),
     Promise(rejects_are_said_after_the_last_commit_too, None, AFTER_A_LOOK),
     Promise(older_lines_are_not_judged, None, [Doubled("scanning.auto:RECENT")]),
+    Promise(lines_that_come_again_are_judged_once, None, [Patches((auto, "_once", b"\n".join))]),
 )
