@@ -17,7 +17,7 @@ from qps_service.files.compression import by_magic
 from qps_service.formats.line import NOTHING, Rejected, make_reader, request_of, trim
 from qps_service.formats.presets import AUTO_ORDER, LogFormat, compile_format
 from qps_service.formats.w3c import NAME as W3C
-from qps_service.formats.w3c import is_directive, rows_of, separator_of, taken_in
+from qps_service.formats.w3c import is_directive, rows_of, separator_of, taken_in, unwrapped
 from qps_service.formats.wrapping import unwrap
 
 VOTES = 100  # enough to see past a few odd lines
@@ -74,11 +74,12 @@ class Votes:
 
     def _ballot(self, line: bytes, names: Sequence[str]) -> tuple[str, ...]:
         """The formats that a line fits."""
-        if is_directive(line) and not _is_of_others(line):
+        text = unwrapped(line, self._fields).line
+        if is_directive(text) and not _is_of_others(line):
             self._fields = taken_in(line.rstrip(b"\r\n"), self._fields) or b""
             return (W3C,) if W3C in names else ()
         return tuple(
-            name for name in names if (self._is_row(line) if name == W3C else _fits(_format(name), line))
+            name for name in names if (self._is_row(text) if name == W3C else _fits(_format(name), line))
         )
 
     def _is_row(self, line: bytes) -> bool:

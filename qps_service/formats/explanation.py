@@ -28,7 +28,7 @@ from qps_service.formats.line import (
 from qps_service.formats.named_fields import MESSAGES, counting, is_message, values_of
 from qps_service.formats.presets import COMBINED, PRESETS, Field, LogFormat, compile_format
 from qps_service.formats.w3c import NAME as W3C
-from qps_service.formats.w3c import rows_of, separator_of, unread
+from qps_service.formats.w3c import rows_of, separator_of, unread, unwrapped
 from qps_service.values.counts import FIELDS, STATUS
 
 
@@ -188,9 +188,11 @@ def explain_row(
     fields: bytes, raw: bytes, max_line: int, *, keep_host: bool = False
 ) -> tuple[LogFormat, Explanation]:
     """How a row is understood below this `#Fields`, which is empty where there is none; and its format."""
-    rows = rows_of(fields, separator_of(raw), wants_time=True)
+    text, around = unwrapped(raw, fields) if len(raw) <= max_line else (raw, b"")
+    rows = rows_of(fields, separator_of(text), wants_time=True)
     if rows:
-        return rows.log_format, explain(rows.log_format, rows.plain(raw), max_line, keep_host=keep_host)
+        found = explain(rows.log_format, rows.plain(text), max_line, keep_host=keep_host)
+        return rows.log_format, found._replace(around=around + found.around)
     fault = Fault("expected a #Fields line before it, with sc-status and cs-uri-stem")
     return unread(), Explanation(b"", raw[:max_line], (), b"", None, None, FIELDS, fault)
 

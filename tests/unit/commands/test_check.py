@@ -318,6 +318,11 @@ FOUND_OUT: list[tuple[str, bytes, list[str]]] = [
     ),
     (
         "auto",
+        re.sub(b"(?m)^(?=.)", b"web-1  | ", b"#Software: Microsoft IIS 10.0\n" + TAKEN),
+        [f"{CHOSEN}w3c: 3 of 3 lines fit w3c", UNKNOWN, f"{DURATION}12ms, by time-taken in ms"],
+    ),
+    (
+        "auto",
         TAKEN,
         [
             f"{CHOSEN}w3c: 2 of 2 lines fit w3c",

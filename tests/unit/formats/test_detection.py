@@ -109,6 +109,12 @@ CASES: list[Case] = [
         "uvicorn",
         "1 of 1 lines fit uvicorn",
     ),
+    # Behind a prefix, whose directives have a vote, too.
+    (
+        [b"web-1  | " + line for line in (b"#Version: 1.0", FIELDS, b"GET /a 200", b"GET /a 2000")],
+        "w3c",
+        "3 of 3 lines fit w3c; 1 fit none",
+    ),
     ([SAID, BROWSER, BROWSER], "combined", "3 of 3 lines fit combined"),
     ([b"\0" + SAID, BROWSER], "combined", "2 of 2 lines fit combined"),
     ([COMMON.replace(b"HTTP/1.1", b"1.1")], "combined", "1 of 1 lines fit combined"),
