@@ -50,7 +50,7 @@ static inline struct range named(const struct program *g, struct range members, 
 }
 
 /* Keep a value for the members `exact` that have none. `is_cut`: the line's end may have cut it; then it is
-   no measure. If nothing is left of it, that is nothing in JSON, and as `null` in LTSV, where it may be whole. */
+   no measure. If nothing is left of it, that is nothing in JSON; in LTSV, where it may be whole, a `null`. */
 static inline void note(const struct program *g, struct values *values, struct range exact, struct span text,
                         int is_word, int is_cut)
 {
