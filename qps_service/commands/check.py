@@ -28,7 +28,7 @@ from qps_service.following.watcher import Watches
 from qps_service.formats.detection import Votes, fits
 from qps_service.formats.explanation import explain, explain_row, title, why_unmeasured
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
-from qps_service.formats.w3c import in_force, is_directive, lines_of
+from qps_service.formats.w3c import in_force, is_directive, lines_of, unwrapped
 from qps_service.reporting.documents import as_csv, as_json
 from qps_service.scanning.auto import WAITING
 from qps_service.scanning.options import ScanOptions
@@ -351,7 +351,7 @@ def _given(files: Files, path: str, seen: Seen) -> str:
 def _first_row(start: bytes) -> tuple[bytes, bytes]:
     """The directives that a log begins with, and the first line that is none; empty if it is not there."""
     lines = lines_of(start)
-    number = sum(1 for _ in takewhile(is_directive, lines))
+    number = sum(1 for _ in takewhile(lambda line: is_directive(unwrapped(line, None).line), lines))
     row = lines[number] if number < len(lines) else b""
     return b"".join(lines[:number]), row.removesuffix(b"\n") if row.endswith(b"\n") else b""
 

@@ -14,7 +14,7 @@ from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.formats.detection import Choice, choose, fits
 from qps_service.formats.explanation import Explanation, explain, explain_row, title, why_unmeasured
 from qps_service.formats.presets import AUTO, PRESETS, LogFormat, compile_format
-from qps_service.formats.w3c import is_directive, taken_in
+from qps_service.formats.w3c import is_directive, taken_in, unwrapped
 from qps_service.reporting.documents import as_csv, as_json
 from qps_service.text.caret import point
 from qps_service.text.escape import show
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     well = bool(lines)
     fields = b""  # the last #Fields
     for line in lines:
-        if log_format.is_w3c and is_directive(line):
+        if log_format.is_w3c and is_directive(unwrapped(line, fields).line):
             fields = taken_in(line.rstrip(b"\r\n"), fields) or b""
             if arguments.output == "table":
                 answer(f"\n  {show(line.rstrip())}\na directive, which counts as no request\n")

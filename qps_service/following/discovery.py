@@ -176,10 +176,10 @@ class Discovery:
         """Look at every file at the next look, whether or not anything moved."""
         self._sweeping = True
 
-    def settle_log(self, directories: Iterable[LogDirectory], *, anew: bool) -> None:
-        """What is at the log's path is being read; `anew`: from now on."""
+    def settle_log(self, directories: Iterable[LogDirectory]) -> None:
+        """What is at the log's path is being read."""
         for path in _log_paths(directories):
-            self._lineage.settle_log(path, anew=anew)
+            self._lineage.settle_log(path)
 
     def take_unseen(self) -> list[str]:
         """Names of generations that went away before anybody looked at them."""

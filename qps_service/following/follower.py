@@ -360,8 +360,8 @@ class Follower:
                 self._start.remember_size(seen, first_look=self._first_look)
                 self._announcer.unreadable(error, seen)
                 return False
-        else:
-            self._discovery.settle_log(self._looked_at, anew=False)
+        # Its name was forgotten, too, if it could not be reached for a while.
+        self._discovery.settle_log(self._looked_at)
         self._absent_since = None
         self._announcer.following()
         return True
@@ -393,7 +393,6 @@ class Follower:
         self._held.make_current(generation, now)
         if rotated:
             self._announcer.rotated(now, len(self._held))
-        self._discovery.settle_log(self._looked_at, anew=True)
 
     def _moves_now(self) -> bool:
         """Whether the log's name lost its file or got another since the last hint that was taken: then nobody

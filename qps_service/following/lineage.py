@@ -96,11 +96,9 @@ class Lineage:
         if path in self._names:
             self._names[path].known = True
 
-    def settle_log(self, path: str, *, anew: bool) -> None:
-        """What is at the log's own path now is being read; `anew`: from now on. Where it was read before, its
-        name was forgotten only if it could not be reached for a while."""
-        if anew or path not in self._names:
-            self._names[path] = Descent(known=True)
+    def settle_log(self, path: str) -> None:
+        """What is at the log's own path now is being read."""
+        self._names[path] = Descent(known=True)
 
     def take_arrival(self) -> tuple[str, bool] | None:
         """The name of the log that got another file last, since the last call, and whether it was created

@@ -17,7 +17,7 @@ from qps_service.files.compression import by_magic
 from qps_service.formats.line import NOTHING, Rejected, make_reader, request_of, trim
 from qps_service.formats.presets import AUTO_ORDER, LogFormat, compile_format
 from qps_service.formats.w3c import NAME as W3C
-from qps_service.formats.w3c import is_directive, rows_of, separator_of, taken_in
+from qps_service.formats.w3c import is_directive, rows_of, separator_of, taken_in, unwrapped
 from qps_service.formats.wrapping import unwrap
 
 VOTES = 100  # enough to see past a few odd lines
@@ -74,20 +74,21 @@ class Votes:
 
     def _ballot(self, line: bytes, names: Sequence[str]) -> tuple[str, ...]:
         """The formats that a line fits."""
-        if is_directive(line) and not _is_of_others(line):
+        text = unwrapped(line, self._fields).line
+        if is_directive(text) and not _is_of_others(line):
             self._fields = taken_in(line.rstrip(b"\r\n"), self._fields) or b""
             return (W3C,) if W3C in names else ()
         return tuple(
-            name for name in names if (self._is_row(line) if name == W3C else _fits(format_of(name), line))
+            name for name in names if (self._is_row(text) if name == W3C else _fits(format_of(name), line))
         )
 
     def _is_row(self, line: bytes) -> bool:
         rows = _rows(self._fields, separator_of(line)) if self._fields else None
         return rows is not None and _fits(rows.log_format, rows.plain(line))
 
-    def of(self, name: str) -> int:
-        """How many lines fit this format."""
-        return sum(votes for ballot, votes in self._ballots.items() if name in ballot)
+    def of(self, name: str, but: str | None = None) -> int:
+        """How many lines fit this format, and not that one."""
+        return sum(votes for ballot, votes in self._ballots.items() if name in ballot and but not in ballot)
 
     def winner(self) -> str | None:
         """The format that most of them fit; None if there is none."""
@@ -104,7 +105,15 @@ class Votes:
         without = self._looked - self.number
         looked_past = f"; {without} fit none" if without else ""
         reason = f"{self.of(best)} of {self.number} lines fit {best}{''.join(others)}{looked_past}"
-        return Choice(compile_format(best), reason)
+        return Choice(compile_format(best), reason + self._advice(best))
+
+    def _advice(self, best: str) -> str:
+        """To count two formats, where another one has a tenth of the lines, and can stand in a list."""
+        other = max(AUTO_ORDER, key=lambda name: self.of(name, but=best))
+        if 10 * self.of(other, but=best) < self.number or W3C in (best, other):
+            return ""
+        first, second = sorted((best, other), key=AUTO_ORDER.index)
+        return f'; format = ["{first}", "{second}"] counts both'
 
 
 def choose(lines: Iterable[bytes]) -> Choice:

@@ -28,7 +28,7 @@ from qps_service.formats.line import (
 from qps_service.formats.named_fields import MESSAGES, counting, is_message, values_of
 from qps_service.formats.presets import COMBINED, PRESETS, Field, LogFormat, compile_format
 from qps_service.formats.w3c import NAME as W3C
-from qps_service.formats.w3c import rows_of, separator_of, unread
+from qps_service.formats.w3c import rows_of, separator_of, unread, unwrapped
 from qps_service.values.counts import FIELDS, STATUS
 
 
@@ -188,9 +188,11 @@ def explain_row(
     fields: bytes, raw: bytes, max_line: int, *, keep_host: bool = False
 ) -> tuple[LogFormat, Explanation]:
     """How a row is understood below this `#Fields`, which is empty where there is none; and its format."""
-    rows = rows_of(fields, separator_of(raw), wants_time=True)
+    text, around = unwrapped(raw, fields) if len(raw) <= max_line else (raw, b"")
+    rows = rows_of(fields, separator_of(text), wants_time=True)
     if rows:
-        return rows.log_format, explain(rows.log_format, rows.plain(raw), max_line, keep_host=keep_host)
+        found = explain(rows.log_format, rows.plain(text), max_line, keep_host=keep_host)
+        return rows.log_format, found._replace(around=around + found.around)
     fault = Fault("expected a #Fields line before it, with sc-status and cs-uri-stem")
     return unread(), Explanation(b"", raw[:max_line], (), b"", None, None, FIELDS, fault)
 
@@ -229,9 +231,9 @@ def _named(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault 
     found: Mapping[bytes, bytes | None]
     cut = None
     if log_format.is_ltsv:
-        found, what, whole = values_of(line), "labels", None
+        found, what, whole, null = values_of(line), "labels", None, b""
     else:
-        whole, what = object_of(line), "members"
+        whole, what, null = object_of(line), "members", b"null"
         if whole is None:
             return (), Fault("expected a JSON object", 0)
         found, cut = whole.members, whole.cut
@@ -246,7 +248,7 @@ def _named(log_format: LogFormat, line: bytes) -> tuple[tuple[Part, ...], Fault 
         Part(
             path.decode(errors="backslashreplace"),
             by_path.get(path),
-            b"null" if text is None else text,
+            null if text is None else text,
             unit=units.get(path),
         )
         for path, text in found.items()

@@ -15,6 +15,9 @@ another number of values without that. Values are left as they are: %-encoded, a
 `time-taken` is in seconds, says the draft of 1996, and so do Tomcat and CloudFront; IIS and Blue Coat's
 proxies write milliseconds. So its unit goes by what `#Software` says, or by the fields of CloudFront, which
 says nothing: where neither tells, it is not measured. What `#Software` says is kept with `#Fields`.
+
+Where `#Fields` stands behind what others put around lines (wrapping.py), rows do, too. That is looked for
+while none is in force, and not below one that stands alone: there a client could write another one.
 """
 
 import re
@@ -23,6 +26,7 @@ from functools import partial
 from typing import NamedTuple
 
 from qps_service.formats.log_format import HOST, Field, LogFormat, settle
+from qps_service.formats.wrapping import Wrapped, unwrap
 
 NAME = "w3c"
 
@@ -41,6 +45,7 @@ _UNITS = {"Microsoft": "ms", "SGOS": "ms", "Apache Tomcat": "s"}
 _EDGE = "x-edge-"  # what CloudFront's own fields begin with
 TIME_TAKEN = "time-taken"
 _SOFTWARE_LIMIT = 64  # bytes of it that are kept
+WRAPPED = b" "  # what is kept begins so where lines have something around them
 
 # Fields that are joined. Blue Coat's proxies have a path in place of a stem.
 _TIME = "date", "time"
@@ -70,6 +75,7 @@ _SOFTWARE = re.compile(_BYTE_ORDER_MARK + rb"#Software:[ \t]*+([^\r\n]*+)")
 _FIELDS = re.compile(_BYTE_ORDER_MARK + rb"#Fields:")
 _DIRECTIVES = re.compile(rb"(?m)^" + _DIRECTIVE.pattern + rb"[^\n]*+\n?")
 _ALL = re.compile(rb"(?m)^(?:%b|%b)[^\n]*+\n" % (_FIELDS.pattern, _SOFTWARE.pattern))
+_INSIDE = re.compile(rb"[^\n]#[A-Z][A-Za-z-]*+:")
 
 _LINES = re.compile(rb"[^\n]*+\n|[^\n]++")
 # To the ends of lines, so that a search goes on there.
@@ -102,6 +108,17 @@ def directives_in(block: bytes) -> list[tuple[int, int]]:
     return [match.span() for match in _DIRECTIVES.finditer(block)]
 
 
+def may_be_wrapped(block: bytes, last: bytes | None) -> bool:
+    """Whether something may be around lines of a block, where `last` is in force before them."""
+    return last.startswith(WRAPPED) if last else _INSIDE.search(block) is not None
+
+
+def unwrapped(line: bytes, last: bytes | None) -> Wrapped:
+    """A line, be it a directive, without what is around all lines; as it stands, if that is nothing."""
+    found = unwrap(line) if not last or last.startswith(WRAPPED) else None
+    return found if found and (last or is_directive(found.line)) else Wrapped(line, b"")
+
+
 def is_fields(line: bytes) -> bool:
     """Whether that directive is a `#Fields`."""
     return _FIELDS.match(line) is not None
@@ -110,11 +127,13 @@ def is_fields(line: bytes) -> bool:
 def taken_in(directive: bytes, last: bytes | None) -> bytes | None:
     """What is in force behind a directive, where that was `last` before it: the last `#Fields`, and on a line
     behind that the last `#Software`, if any."""
+    directive, around = unwrapped(directive, last)
+    mark = WRAPPED if around.strip(b"\0") else b""  # NULs stand before a line, and not before the next
     fields, newline, software = (last or b"").partition(b"\n")
     if is_fields(directive):
-        return directive + newline + software
+        return mark + directive + newline + software
     found = _SOFTWARE.match(directive)
-    return fields + b"\n#Software: " + found[1][:_SOFTWARE_LIMIT] if found else last
+    return (fields or mark) + b"\n#Software: " + found[1][:_SOFTWARE_LIMIT] if found else last
 
 
 def in_force(directives: bytes) -> bytes:
@@ -128,17 +147,24 @@ def in_force(directives: bytes) -> bytes:
 def fields_before(read: Read, place: int) -> bytes:
     """The `#Fields` that is in force at this byte of a text, by what stands before it; empty if none was
     found."""
-    begin = max(0, place - LOOK_BACK)
+    begin, texts = max(0, place - LOOK_BACK), []
     for start, end in ((begin, place), (0, min(begin, LOOK_BACK))):
         text = read(end - start, start) if end else b""
-        if start:
-            text = text[text.find(b"\n") + 1 :]
-        found = [match[0] for match in _ALL.finditer(text)]
-        if fields := [line for line in found if is_fields(line)]:
-            if len(fields[-1].rstrip(b"\r\n")) > DIRECTIVE_LIMIT:
-                return b""
-            return in_force(b"".join(found))
+        texts.append(text[text.find(b"\n") + 1 :] if start else text)
+        if (found := _last_of([match[0] for match in _ALL.finditer(texts[-1])])) is not None:
+            return found
+    for text in texts:
+        if (found := _last_of([line for line in lines_of(text) if _INSIDE.search(line)])) is not None:
+            return found
     return b""
+
+
+def _last_of(lines: Sequence[bytes]) -> bytes | None:
+    """What is in force behind these, if there is a `#Fields` among them."""
+    fields = [found for line in lines if is_fields(found := unwrapped(line, None).line)]
+    if fields and len(fields[-1].rstrip(b"\r\n")) > DIRECTIVE_LIMIT:
+        return b""
+    return in_force(b"".join(lines)) if fields else None
 
 
 def separator_of(row: bytes) -> bytes:

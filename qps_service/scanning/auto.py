@@ -11,7 +11,7 @@ format, if that counts more of them.
 
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from qps_service.errors import FormatError
@@ -226,7 +226,7 @@ class LineCounter:
         """The formats that one of these lines may fit, since a scanner counts it."""
         from qps_service.formats.detection import format_of
 
-        text, longest = b"\n".join(lines), max(map(len, lines))
+        text, longest = _once(lines), max(map(len, lines))
         return tuple(
             name
             for name in AUTO_ORDER
@@ -335,6 +335,11 @@ def _lines_end(block: memoryview) -> int:
         if end := bytes(block[begin:WAITING]).rfind(b"\n") + 1:
             return begin + end
     return bytes(block).find(b"\n") + 1 or len(block)
+
+
+def _once(lines: Iterable[bytes]) -> bytes:
+    """Each of them once."""
+    return b"\n".join(dict.fromkeys(lines))
 
 
 def _known(text: str) -> LogFormat | None:

@@ -16,10 +16,13 @@ from qps_service.formats.w3c import (
     by_separator,
     directives_in,
     has_directives,
+    is_directive,
     is_fields,
     lines_of,
+    may_be_wrapped,
     rows_of,
     taken_in,
+    unwrapped,
 )
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import FIELDS, SAMPLE_LIMIT, TOO_LONG, Sample, Scanned
@@ -61,6 +64,8 @@ class W3cScanner:
     def scan(self, block: bytes | memoryview) -> tuple[int, int]:
         """Count each line of `block`; how many lines there were, and how many of these were rejected."""
         block = bytes(block)
+        if may_be_wrapped(block, self.directives.last):
+            return self._scan_wrapped(block)
         if not has_directives(block):
             return self._scan_rows(block)
         lines = rejected = place = 0
@@ -85,21 +90,36 @@ class W3cScanner:
         """Bytes of memory, about, that what was counted takes so far."""
         return self._scanner.held if self._scanner else 0
 
+    def _scan_wrapped(self, block: bytes) -> tuple[int, int]:
+        """Likewise, of lines that may have something around them."""
+        lines = rejected = 0
+        rows: list[bytes] = []
+        for line in (*lines_of(block), b""):
+            text = unwrapped(line, self.directives.last).line
+            if line and not is_directive(text):
+                is_long = self._reason(line.rstrip(b"\r\n")) == TOO_LONG
+                rows.append(line if is_long else text.rstrip(b"\n") + b"\n")
+                continue
+            for found in (self._scan_rows(b"".join(rows)), self._take_in(line)):
+                lines, rejected = lines + found[0], rejected + found[1]
+            rows.clear()
+        return lines, rejected
+
     def _take_in(self, line: bytes) -> tuple[int, int]:
         """A directive, or nothing."""
         if not line:
             return 0, 0
-        text = line.removesuffix(b"\n").removesuffix(b"\r")
-        if len(text) > min(self._options.max_line, DIRECTIVE_LIMIT):
-            return self._reject_directive(self._reason(text), text)
+        whole = line.removesuffix(b"\n").removesuffix(b"\r")
         lines, last = self.directives
-        self.directives = Directives(lines + 1, taken_in(text, last))
+        if len(whole) > self._options.max_line or len(unwrapped(whole, last).line) > DIRECTIVE_LIMIT:
+            return self._reject_directive(self._reason(whole), whole)
+        self.directives = Directives(lines + 1, taken_in(whole, last))
         self._number += 1
         return 1, 0
 
     def _reject_directive(self, reason: str, line: bytes) -> tuple[int, int]:
         """One that can't be kept is not read by, and the one before it is not in force any longer."""
-        if is_fields(line):
+        if is_fields(unwrapped(line, self.directives.last).line):
             self.directives = self.directives._replace(last=b"")
         return self._reject([(reason, line)])
 

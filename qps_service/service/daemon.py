@@ -150,7 +150,7 @@ class Daemon:
                 self._schedule.advance(now)
             for pipeline in self._pipelines.followed:
                 pipeline.sweep()
-            if not self._writer.is_written or not self._pipelines.commit(now, report=True):
+            if not self._pipelines.commit(now, report=True):
                 return EXIT_PROBLEM
             self._waker.hold_back()
             self._report(now)

@@ -17,7 +17,7 @@ from qps_service.following.ignored_files import IgnoredFiles
 from qps_service.following.known_files import Read, Resemblance
 from qps_service.values.positions import Position
 from tests.fault import found, twins
-from tests.promised import MadePromise, promises
+from tests.promised import MadePromise, nothing, promises
 
 ForgetsWhereFilesWere = twins.spoilt(
     "ForgetsWhereFilesWere", "_discovery._look_where_they_were", lambda *_: {}
@@ -97,8 +97,14 @@ class ForgetsTheLogsName(twins.Spoilt):
     """Forgets that it reads the log, when its name led nowhere for a while."""
 
     def spoil(self) -> None:
-        settle = self._discovery.settle_log
-        self._discovery.settle_log = lambda *rest, anew: anew and settle(*rest, anew=anew)  # type: ignore
+        settle, opens = self._discovery.settle_log, self._open_log
+        self._discovery.settle_log = nothing  # type: ignore[method-assign]
+
+        def opened(seen: Seen, now: int) -> None:
+            opens(seen, now)
+            settle(self._looked_at)
+
+        self._open_log = opened  # type: ignore[method-assign]
 
 
 class ProvesByOneText(twins.Spoilt):

@@ -16,7 +16,6 @@ An answer is made in pieces, and kept until it is read: once, however many read 
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
 from http import HTTPStatus
 
 from qps_service.configuration.types import PrometheusConfig
@@ -153,15 +152,13 @@ class _Bodies:
         """`most` is how many bytes a text may have."""
         self._overview, self._histograms = overview, histograms
         self._most = most
-        self._health = cache(lambda: health(overview))
-        self._metrics = cache(self._make)
-        self._plain: dict[bool, list[bytes] | TooLarge] = {}  # the texts that were made and not packed
+        self._made: dict[tuple[bool, bool], list[bytes] | TooLarge] = {}  # by what wish_of says
 
     def answer(self, exchange: Exchange) -> Sequence[bytes]:
         """Write the head of the answer; its body."""
         encoding = None
         if exchange.path == HEALTH:
-            status, text = self._health()
+            status, text = health(self._overview)
             body, kind = [text.encode()], TEXT
         else:
             openmetrics, packs = wish_of(exchange)
@@ -174,22 +171,21 @@ class _Bodies:
         exchange.answer(status, kind, sum(map(len, body)), encoding)
         return body if exchange.command == "GET" else ()
 
-    def _make(self, openmetrics: bool, packs: bool) -> list[bytes] | TooLarge:
+    def _metrics(self, openmetrics: bool, packs: bool) -> list[bytes] | TooLarge:
         """Packed from the text that others got, if there is one: to make that takes far longer."""
-        made = self._plain.get(openmetrics)
-        if made is None:
-            text = within(
-                self._most, pieces(self._overview, openmetrics=openmetrics, histograms=self._histograms)
-            )
+        made, wish = self._made, (openmetrics, packs)
+        if wish not in made:
+            plain = made.get((openmetrics, False))
+            text = plain if isinstance(plain, list) else self._text(openmetrics)
             try:
-                made = list(_packed(text) if packs else text)
+                made[wish] = list(_packed(text) if packs else text)
             except TooLarge as error:
-                made = error
-            if not packs:
-                self._plain[openmetrics] = made
-        elif packs and not isinstance(made, TooLarge):
-            made = list(_packed(made))
-        return made
+                made[openmetrics, False] = made[openmetrics, True] = error
+        return made[wish]
+
+    def _text(self, openmetrics: bool) -> Iterator[bytes]:
+        made = pieces(self._overview, openmetrics=openmetrics, histograms=self._histograms)
+        return within(self._most, made)
 
 
 def _packed(text: Iterable[bytes]) -> Iterator[bytes]:

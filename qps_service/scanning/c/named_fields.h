@@ -50,13 +50,14 @@ static inline struct range named(const struct program *g, struct range members, 
 }
 
 /* Keep a value for the members `exact` that have none. `is_cut`: the line's end may have cut it; then it is
-   no measure, and nothing if nothing is left of it. */
+   no measure. If nothing is left of it, that is nothing in JSON; in LTSV, where it may be whole, a `null`. */
 static inline void note(const struct program *g, struct values *values, struct range exact, struct span text,
                         int is_word, int is_cut)
 {
-    if (exact.begin == exact.end || (is_cut && !text.len))
+    int is_gone = is_cut && !text.len;
+    if (exact.begin == exact.end || (is_gone && !g->is_ltsv))
         return;
-    int is_null = is_word && !g->is_ltsv && text.len == 4 && !memcmp(text.start, "null", 4);
+    int is_null = g->is_ltsv ? is_gone : is_word && text.len == 4 && !memcmp(text.start, "null", 4);
     for (unsigned i = exact.begin; i < exact.end; i++) {
         unsigned number = g->by_path[i];
         member_set bit = (member_set)1 << number;

@@ -296,7 +296,15 @@ FOUND_OUT: list[tuple[str, bytes, list[str]]] = [
     ),
     ("default", b"a" * 100_000, [f'{FIRST}is rejected (too_long): "{"a" * 256}"{PROBLEM}']),
     ("auto", COMMON, [f"{CHOSEN}combined: 1 of 1 lines fit combined", PARSES]),
-    ("auto", GOOD + COMMON * 2 + b"cut", [f"{CHOSEN}combined: 2 of 3 lines fit combined, 1 default", PARSES]),
+    (
+        "auto",
+        GOOD + COMMON * 2 + b"cut",
+        [
+            f"{CHOSEN}combined: 2 of 3 lines fit combined, 1 default; "
+            'format = ["combined", "default"] counts both',
+            PARSES,
+        ],
+    ),
     # What it has now counts, and not what it began with.
     ("auto", GOOD * 3000 + COMMON * 1600, [f"{CHOSEN}combined: 100 of 100 lines fit combined", PARSES]),
     ("auto", b"?\n", [f"{CHOSEN}none: none of 1 lines fits a format that has a name{PROBLEM}"]),
@@ -306,6 +314,11 @@ FOUND_OUT: list[tuple[str, bytes, list[str]]] = [
     (
         "auto",
         b"#Software: Microsoft IIS 10.0\n" + TAKEN,
+        [f"{CHOSEN}w3c: 3 of 3 lines fit w3c", UNKNOWN, f"{DURATION}12ms, by time-taken in ms"],
+    ),
+    (
+        "auto",
+        re.sub(b"(?m)^(?=.)", b"web-1  | ", b"#Software: Microsoft IIS 10.0\n" + TAKEN),
         [f"{CHOSEN}w3c: 3 of 3 lines fit w3c", UNKNOWN, f"{DURATION}12ms, by time-taken in ms"],
     ),
     (

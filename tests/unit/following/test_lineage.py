@@ -9,7 +9,7 @@ from qps_service.following.lineage import Lineage
 def after(*hints: Hint) -> Lineage:
     lineage = Lineage()
     lineage.take_completeness()
-    lineage.settle_log("/log", anew=True)
+    lineage.settle_log("/log")
     for hint in hints:
         lineage.note(hint, {"/log"})
     assert lineage.take_completeness() is not any(isinstance(hint, Lost) for hint in hints)

@@ -58,10 +58,18 @@ CASES: list[Case] = [
     (
         [COMMON, COMBINED, b"?", COMBINED, DEFAULT],
         "combined",
-        "3 of 4 lines fit combined, 1 default; 1 fit none",
+        '3 of 4 lines fit combined, 1 default; 1 fit none; format = ["combined", "default"] counts both',
     ),
     ([VHOST] * 9 + [COMMON], "combined", "10 of 10 lines fit combined"),
-    ([DEFAULT, JSON], "json", "1 of 2 lines fit json, 1 default"),
+    # Each tenth line of another format is told how to be counted, if it can be.
+    ([DEFAULT, JSON], "json", '1 of 2 lines fit json, 1 default; format = ["json", "default"] counts both'),
+    (
+        [COMMON] * 9 + [JSON],
+        "combined",
+        '9 of 10 lines fit combined, 1 json; format = ["json", "combined"] counts both',
+    ),
+    ([COMMON] * 10 + [JSON], "combined", "10 of 11 lines fit combined, 1 json"),
+    ([FIELDS, b"GET /a 200", JSON], "w3c", "2 of 3 lines fit w3c, 1 json"),
     # Who speaks no HTTP comes first on many a morning.
     ([TLS], "combined", "1 of 1 lines fit combined"),
     ([b"", b" ", COMBINED], "combined", "1 of 1 lines fit combined"),
@@ -101,6 +109,12 @@ CASES: list[Case] = [
         "uvicorn",
         "1 of 1 lines fit uvicorn",
     ),
+    # Behind a prefix, whose directives have a vote, too.
+    (
+        [b"web-1  | " + line for line in (b"#Version: 1.0", FIELDS, b"GET /a 200", b"GET /a 2000")],
+        "w3c",
+        "3 of 3 lines fit w3c; 1 fit none",
+    ),
     ([SAID, BROWSER, BROWSER], "combined", "3 of 3 lines fit combined"),
     ([b"\0" + SAID, BROWSER], "combined", "2 of 2 lines fit combined"),
     ([COMMON.replace(b"HTTP/1.1", b"1.1")], "combined", "1 of 1 lines fit combined"),
@@ -113,8 +127,10 @@ CASES: list[Case] = [
 TWINS: dict[int, object] = {
     len(CASES) - 6: Patches((detection, "_is_of_others", lambda *_: False)),
     7: Patches((detection, "AUTO_ORDER", AUTO_ORDER[::-1])),
-    10: lambda lines: choose(lines[-2:]),  # as many as count
-    14: Patches((detection, "_is_message", lambda *_: False)),
+    8: Patches((Votes, "_advice", lambda *_: "")),
+    9: lambda lines: choose(lines[1:]),  # nine others
+    13: lambda lines: choose(lines[-2:]),  # as many as count
+    17: Patches((detection, "_is_message", lambda *_: False)),
 }
 test_promise, test_twin = promises(
     *(

@@ -68,6 +68,17 @@ SHOWN: dict[tuple[str, ...], str] = {
         "                  ^\n"
         f"{NO_OTHER}"
     ),
+    # All of them behind what a container's runtime writes.
+    ("web-1  | #Fields: date time cs-uri sc-status", "web-1  | 2026-11-24 10:00:00 /a?b 200"): (
+        "format w3c: 2 of 2 lines fit w3c\n"
+        "\n  web-1\\x20\\x20| #Fields: date time cs-uri sc-status\n"
+        "a directive, which counts as no request\n"
+        "\nread without: web-1\\x20\\x20|\\x20\n"
+        "  date time  time     2026-11-24T10:00:00\n"
+        "  cs-uri     route    /a?b\n"
+        "  sc-status  status   200\n"
+        "counts as - /a 200, bytes unknown, at 2026-11-24 10:00:00 UTC\n"
+    ),
     # What decided, what was measured and what was ignored.
     (BESIDE, "--format", "combined"): (
         "\n  address   -        ::1\n"

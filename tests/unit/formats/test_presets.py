@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from qps_service.errors import FormatError
 from qps_service.formats import presets
-from qps_service.formats.line import make_reader
+from qps_service.formats.line import make_reader, plain_reader
 from qps_service.formats.presets import NAMES, Field, LogFormat, compile_format
 from tests.promised import Promise, promises
 from tests.unit.refusals import refused
@@ -141,8 +141,9 @@ def first_in_the_line(text: str) -> LogFormat:
 
 
 def check_round_trip(log_format: LogFormat, values: dict[str, bytes]) -> None:
-    """What is rendered from `values`, none of which holds what ends its field, is read back from it."""
-    found = make_reader(log_format).fields(log_format.render(values))
+    """What is rendered from `values`, none of which holds what ends its field, is read back from it. They may
+    look like what is put around lines, which is not taken off here."""
+    found = plain_reader(log_format).fields(log_format.render(values))
     assert found is not None
     assert all(values.get(name, b"-") == value for name, value in found)
 
@@ -154,6 +155,8 @@ TRICKY = {"route": b"/*?.", "status": b"^$", "bytes": b"1"}
 @pytest.mark.parametrize("names", [("${route}", "${status}", "${bytes_sent}"), ("%U", "%>s", "%b")])
 @given(values=st.fixed_dictionaries({}, optional=dict.fromkeys(TRICKY, st.binary(max_size=20))))
 @example(values=TRICKY)
+@example(values={"status": b" | "})
+@example(values={"status": b" : "})
 def test_reads_what_it_writes(names: tuple[str, ...], separator: str, values: dict[str, bytes]) -> None:
     log_format = compile_format(separator.join(names))
     ends = separator.replace("\\t", "\t").encode()[:1]
@@ -162,7 +165,6 @@ def test_reads_what_it_writes(names: tuple[str, ...], separator: str, values: di
         name: values.get(role, b"0").replace(ends, b"").replace(b"\n", b"")
         for name, role in zip(fields, TRICKY, strict=True)
     }
-    cleaned[fields[0]] = cleaned[fields[0]].replace(b"{", b"")  # docker's object would be taken off
     if ends == b'"':  # between quotes a backslash takes the next byte with it
         cleaned = {name: value.replace(b"\\", b"") for name, value in cleaned.items()}
     check_round_trip(log_format, cleaned)

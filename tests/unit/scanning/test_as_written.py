@@ -299,13 +299,24 @@ LTSV = [
     ("ltsv", b"status:-\treq:-", (b"-", b"-", 0, None)),
     ("ltsv", b"status:\treq:GET /a", (b"GET", b"/a", 0, None)),
     ("ltsv", b"status:null\treq:GET /a", "status"),
+    # Empty at the end, be it that the line is cut there: nothing, unless another label of the role tells.
+    *rows("ltsv", (b"GET", b"/a", 0, None), b"req:GET /a\tstatus:", b"req:GET /a\tsize:\tstatus:\r"),
+    *rows("ltsv", (b"-", b"-", 200, None), b"status:200\treq:", b"method:GET\tstatus:200\turi:"),
+    *rows(
+        "ltsv",
+        UNSIZED,
+        *(
+            b"status_code:200\tmethod:GET\turi:/a\t" + each
+            for each in (b"status:", b"req:", b"uri:", b"method:")
+        ),
+    ),
     (OWN, b"method:PUT\tpath:/a\turi:/b\tcode:404\tstatus:200\tsent:7\tsize:9", (b"PUT", b"/a", 404, 7)),
     (OWN, b"req:GET /b\tpath:/a:b\tcode:404", (b"-", b"/a:b", 404, None)),
     *rows("ltsv", "status", b"status:20\treq:GET /a", b"req:GET /a\tstatus:2000", b"status: 200\treq:GET /a"),
     *rows(
         "ltsv",
         "fields",
-        b"req:GET /a\tstatus:",
+        b"req:GET /a\tstatus",
         b"req:GET /a",
         b"status:200",
         b"status 200\turi /a",
@@ -362,6 +373,7 @@ REVERSED = {role: paths[::-1] for role, paths in json_lines.CANDIDATES.items()}
 
 
 PREFIXES_OF = wrapping._PREFIXES
+REAL_VALUES = named_fields.values_of
 TWINS = {
     "odd JSON": {
         "what is no JSON ends the line": Patches(
@@ -395,6 +407,12 @@ TWINS = {
     "ltsv": {
         "the last of a label counts": Patches(
             (named_fields, "values_of", lambda written: dict(_pairs(written)))
+        ),
+        "what is empty at the end says nothing, either": Patches(
+            (named_fields, "values_of", lambda written: REAL_VALUES(re.sub(rb"[^\t]*:$", b"", written)))
+        ),
+        "what is empty at the end is a value": Patches(
+            (named_fields, "values_of", lambda written: REAL_VALUES(written + b"\t"))
         ),
     },
     "messages": {

@@ -144,7 +144,10 @@ def lines_wait_until_a_window_ends(begin: Begin) -> None:
     assert log.said() == []
     assert log.pipeline._follower.changes().held[0].lines == 0
     log.commit()
-    assert log.said() == ["LOG is read in the format json: 2 of 3 lines fit json, 1 combined; 3 fit none"]
+    both = 'format = ["json", "combined"] counts both'
+    assert log.said() == [
+        f"LOG is read in the format json: 2 of 3 lines fit json, 1 combined; 3 fit none; {both}"
+    ]
     assert log.totals() == (2, 4)
     log.read(COMMON * 2 + JSON)
     log.commit()
@@ -302,7 +305,10 @@ def what_was_there_before_tells_the_format(begin: Begin) -> None:
     log.read(COMMON * 2)
     log.read(JSON)
     log.commit()
-    assert log.said() == ["LOG is read in the format combined: 3 of 4 lines fit combined, 1 json"]
+    assert log.said() == [
+        "LOG is read in the format combined: 3 of 4 lines fit combined, 1 json; "
+        'format = ["json", "combined"] counts both'
+    ]
 
 
 # --- what most lines fit no longer
@@ -435,6 +441,27 @@ def a_choice_looks_at_few_lines() -> None:
     assert max(asked.values()) < len(DEFAULT) * 200
 
 
+def lines_that_come_again_are_judged_once() -> None:
+    """As blank ones, of which 64 KiB may be as many: each format would look at each of them."""
+    scanned: list[int] = []
+
+    def make(options: ScanOptions, spill: Spill) -> Scanner:
+        scanner = make_scanner(options, spill)
+        scan = scanner.scan
+
+        def counting(block: bytes | memoryview) -> tuple[int, int]:
+            scanned.append(bytes(block).count(b"\n"))
+            return scan(block)
+
+        return Mock(wraps=scanner, scan=counting)
+
+    counter = LineCounter(ScanOptions(compile_format("auto"), 8192), nothing, nothing, make=make)
+    counter.scan(b"\n" * 1000, Mock(directives=Directives()))
+    counter.settle()
+    assert sum(scanned) < 1100
+    assert counter.take().lines == 1000
+
+
 # --- twins
 
 
@@ -520,4 +547,5 @@ test_promise, test_twin = promises(
     Promise(rejects_are_said_after_the_last_commit_too, None, AFTER_A_LOOK),
     Promise(a_choice_looks_at_few_lines, None, {"all": Patches((auto, "_AT_ONCE", 10_000))}),
     Promise(older_lines_are_not_judged, None, [Doubled("scanning.auto:RECENT")]),
+    Promise(lines_that_come_again_are_judged_once, None, [Patches((auto, "_once", b"\n".join))]),
 )

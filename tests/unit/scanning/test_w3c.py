@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from qps_service.formats import w3c as format_module
 from qps_service.formats.presets import compile_format
-from qps_service.formats.w3c import DIRECTIVE_LIMIT, LOOK_BACK, Read, fields_before, rows_of
+from qps_service.formats.w3c import (
+    DIRECTIVE_LIMIT,
+    LOOK_BACK,
+    WRAPPED,
+    Read,
+    fields_before,
+    rows_of,
+    taken_in,
+    unwrapped,
+)
+from qps_service.formats.wrapping import Wrapped
 from qps_service.scanning import w3c as scanner_module
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions
@@ -20,6 +30,7 @@ from qps_service.values.counts import Sample, Scanned
 from qps_service.values.positions import Directives
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
+from tests.unit.scanning.test_as_written import CRI, PREFIXES, in_docker
 from tests.unit.scanning.test_scanners import splits
 
 LIMIT = 64 * 1024  # bytes, the default of max_line
@@ -221,6 +232,17 @@ LOGS: dict[str, Log] = {
     "a directive over the limit on lines": Log(
         FIELDS + b"#Remark: " + b"x" * LIMIT + b"\n" + ROW + b"y" * LIMIT + b"y\n", HIT, 5, {"too_long": 2}
     ),
+    # What others put around lines is around the #Fields, too; below one that stands alone a client writes it.
+    "a directive of a client": Log(
+        FIELDS + DAY + b"GET /a: #Fields: cs-uri sc-status\n" + ROW, HIT, 5, {"status": 1}
+    ),
+    "fields without what was around them": Log(
+        CRI + FIELDS + CRI + ROW + FIELDS + DAY + b"GET /a: 200 5\n", HIT | {get(b"/a:"): 1}, 10, directives=2
+    ),
+    "NULs that a crash left": Log(b"\0\0" + FIELDS + DAY + b"GET /a: 200 5\n", {get(b"/a:"): 1}, 5),
+    "a row over the limit behind a prefix": Log(
+        CRI + FIELDS + CRI + b"y" * (LIMIT - 5) + b"\n" + CRI + ROW, HIT, 5, {"too_long": 1}
+    ),
     "a row over the limit, and no fields": Log(b"y" * LIMIT + b"y\n", {}, 0, {"too_long": 1}, 0),
 }
 
@@ -238,6 +260,25 @@ def check_log(kind: type[W3cScanner], log: Log) -> None:
             assert found(blocks, inner, kind=kind) == whole
 
 
+AROUND: dict[str, Callable[[bytes], bytes]] = {
+    "docker": in_docker,
+    **{f"{prefix[:20]!r}": prefix.__add__ for prefix in PREFIXES[::4]},
+}
+
+
+def check_around() -> None:
+    """Behind what others put around lines a log has in it what it has without."""
+    for log in LOGS.values():
+        lines = [line.rstrip(b"\r") for line in log.text.removesuffix(b"\n").split(b"\n")]
+        if max(map(len, lines)) > LIMIT - 1000 or CRI in log.text or b"\0" in log.text:
+            continue
+        bare = found([b"".join(line + b"\n" for line in lines)])._replace(sample=None)
+        for number, (name, put) in enumerate(AROUND.items()):
+            blocks = [put(line) + b"\n" for line in lines]
+            told = found(blocks if number % 2 else [b"".join(blocks)], [*INNER][number // 2 % 2])
+            assert told._replace(sample=None) == bare, (name, log.text[:300])
+
+
 class ReadsOnByTheLast(W3cScanner):
     """A #Fields that can't be kept changes nothing."""
 
@@ -251,8 +292,33 @@ def by_the_first(rows: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield format_module.separator_of(rows), rows
 
 
+def unwrapped_by_any(line: bytes, last: bytes | None) -> Wrapped:
+    """Whatever is in force."""
+    return unwrapped(line, None)
+
+
+def as_if_all_were_around(line: bytes, last: bytes | None) -> bytes | None:
+    """As if nothing could stand alone any more."""
+    return WRAPPED + (taken_in(line, last) or b"").lstrip()
+
+
 OTHERWISE: dict[str, tuple[str, object]] = {
     "reads on by the last": ("fields that are too long to be kept", ReadsOnByTheLast),
+    "takes what is around for a client's": (
+        "a directive of a client",
+        Patches(
+            (scanner_module, "may_be_wrapped", lambda *_: True),
+            *((module, "unwrapped", unwrapped_by_any) for module in (format_module, scanner_module)),
+        ),
+    ),
+    "once around, always around": (
+        "fields without what was around them",
+        Patches((scanner_module, "taken_in", as_if_all_were_around)),
+    ),
+    "NULs are around all lines": (
+        "NULs that a crash left",
+        Patches((scanner_module, "taken_in", as_if_all_were_around)),
+    ),
     "by the first row": ("tabs, and then blanks", Patches((scanner_module, "by_separator", by_the_first))),
     "one blank each": ("runs of blanks", Patches((format_module, "_RUN", re.compile(b"$.")))),
     "any line with a number sign": (
@@ -362,6 +428,8 @@ BEFORE: dict[str, tuple[bytes, bytes]] = {  # text, the fields that are in force
     "too long": (FIELDS + LONG, b""),
     "far behind the beginning": (FIELDS + ROWS + OTHERS + row(), OTHERS),
     "at the beginning": (FIELDS + ROWS * 3, FIELDS),
+    "with something around them": (CRI + FIELDS + CRI + row(), WRAPPED + FIELDS),
+    "at the beginning, and a client's": (FIELDS + ROWS + CRI + OTHERS, FIELDS),
     "the last ones at the beginning": (OTHERS + FIELDS + ROWS * 3, FIELDS),
     "in the middle, which is not looked at": (FIELDS + ROWS + OTHERS + ROWS, FIELDS),
 }
@@ -397,6 +465,9 @@ def by_the_start(read: Read, place: int) -> bytes:
 
 
 test_promise, test_twin = promises(
+    Promise(
+        check_around, None, {"rows stand alone": Patches((scanner_module, "unwrapped", unwrapped_by_any))}
+    ),
     Promise(check_queries, None, [Patches((format_module, "_target", b"?".join))]),
     Promise(check_times, None, {"the day alone": Patches((format_module, "_TIME", ("date", "no such")))}),
     Promise(check_conservation, W3cScanner, [ForgetsBetweenBlocks]),

@@ -24,6 +24,7 @@ from qps_service.scanning.w3c import W3cScanner
 from qps_service.service import pipeline
 from qps_service.service.pipeline import LogPipeline
 from tests.promised import Patches, Promise, promises
+from tests.unit.scanning.test_as_written import CRI
 
 SECOND = 10**9
 Monkey = pytest.MonkeyPatch
@@ -42,7 +43,7 @@ class Log:
         self.path.write_bytes(before)
         self.files = Files()
         self._ledger = root / "ledger.db"
-        self._format = "w3c"
+        self._format, self._around = "w3c", CRI if before.startswith(CRI) else b""
         self._now = 1000 * SECOND
         self._written = self._directives = self._lost = 0
         self.start()
@@ -72,7 +73,7 @@ class Log:
 
     def write(self, text: bytes, path: Path | None = None) -> None:
         with (path or self.path).open("ab") as file:
-            file.write(text)
+            file.write(self._around + text)
 
     def read(self) -> None:
         """Let a minute pass and read everything, of which the ledger hears nothing yet."""
@@ -97,7 +98,7 @@ class Log:
 
     def play(self, script: str) -> None:
         """`A` and `B`: these fields come; `a` and `b`: rows as they are; `.`: a look; `,`: only a read; `!`:
-        a restart; `0`: the file is truncated."""
+        a restart; `0`: the file is truncated; `^`: from here on a container's runtime writes it."""
         steps: dict[str, Callable[[], object]] = {
             "A": lambda: self.fields(A),
             "a": lambda: self.rows(A),
@@ -107,6 +108,7 @@ class Log:
             ",": self.read,
             "!": self.restart,
             "0": lambda: os.truncate(self.path, 0),
+            "^": lambda: setattr(self, "_around", CRI),
         }
         for step in script.split():
             steps[step]()
@@ -325,6 +327,13 @@ HISTORIES: dict[str, tuple[bytes | None, Callable[[Log], None], dict[str, Patche
     "truncated without fields": (None, truncated_without_fields, {"goes on": GOES_ON}),
     # What was there at the first look is not counted, and read by all the same.
     "begun at the end": (A + ROWS[A] % 99, played("a . B b"), {"none found": NONE_FOUND}),
+    # What containers put around a line is around a directive, too.
+    "around all lines": (None, played("^ A a . ! a . B b , ! b"), {"none kept": NONE_KEPT}),
+    "around all lines, begun at the end": (
+        CRI + A + CRI + ROWS[A] % 99,
+        played("a . B b"),
+        {"none found": NONE_FOUND},
+    ),
     "of an older ledger": (b"", of_an_older_ledger, {"none found": NONE_FOUND}),
     "reloaded": (b"", reloaded, {"takes no notice": Patches((Generation, LOOK, takes_no_notice))}),
     # The disk fails when what stands above is to be looked for: that is tried again, and nothing is lost.

@@ -240,10 +240,10 @@ static inline void PER_ISA(ltsv)(const struct program *g, const uint8_t *p, cons
         struct range inside;
         stop = PER_ISA(find)(p, end, '\t');
         const uint8_t *colon = PER_ISA(find)(p, stop, ':');
-        if (colon < stop && (stop < end || colon + 1 < stop)) {
+        if (colon < stop) {
             struct range exact = named(g, all_members(g), 0, (struct span){p, (size_t)(colon - p)}, &inside);
             struct span text = {colon + 1, (size_t)(stop - colon) - 1};
-            note(g, values, exact, text, 1, 0);
+            note(g, values, exact, text, 1, !text.len && stop == end);
         }
         if (stop >= end)
             return;
