@@ -12,7 +12,6 @@ lives through them, and says so.
 """
 
 from collections.abc import Iterable
-from textwrap import indent
 
 from qps_service.text.caret import point
 
@@ -78,8 +77,8 @@ class FormatError(ConfigError):
         if "\n" in text.strip():
             where = f"line {text.count(chr(10), 0, position) + 1}, {where}"
         shown = point(text[first:position], text[position:].partition("\n")[0].rstrip("\r"))
-        problem = f"{reason} ({where})\n{indent(shown, '  ', lambda _: True)}" if text.strip() else reason
-        super().__init__([problem])
+        lines = [f"{reason} ({where})", *(f"  {line}" for line in shown.splitlines())]
+        super().__init__(["\n".join(lines) if text.strip() else reason])
 
 
 class StateHeldError(QpsError):

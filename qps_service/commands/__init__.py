@@ -1,4 +1,4 @@
-"""The subcommands: one module each, with HELP, EPILOG, `add_arguments` and `run`."""
+"""The subcommands: one module each, with EPILOG, `add_arguments` and `run`."""
 
 import argparse
 import re
@@ -52,8 +52,17 @@ def add_output(parser: argparse.ArgumentParser, what: str) -> None:
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which requests are wanted: of which log, route, status and method, and when."""
-    from qps_service.reporting.selection import parse_status  # the service does without, as the next one
-    from qps_service.text.times import parse_time
+    now = time.time_ns()
+
+    def status(text: str) -> str:
+        from qps_service.reporting.selection import parse_status
+
+        return parse_status(text)
+
+    def moment(text: str) -> int:
+        from qps_service.text.times import parse_time
+
+        return parse_time(text, now)
 
     add = parser.add_argument
     add(
@@ -64,15 +73,13 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     )
     add("--route", action="append", metavar="ROUTE", help="only this route, or a pattern such as '/api/*'")
     add(
-        "--status", action="append", metavar="STATUS", type=read_by(parse_status),
+        "--status", action="append", metavar="STATUS", type=read_by(status),
         help="only this status, such as 404, or 5xx for all that begin so",
     )  # fmt: skip
     add("--method", action="append", metavar="METHOD", help="only this method")
-    now = time.time_ns()
-    moment = read_by(lambda text: parse_time(text, now))
     times = "-2h, 14:00, '2026-11-29 14:00', @1764424800, today, yesterday, as journalctl takes them"
-    add("-S", "--since", metavar="TIME", type=moment, help=f"only from then on: {times}")
-    add("-U", "--until", metavar="TIME", type=moment, help="only before then; TIME as for --since")
+    add("-S", "--since", metavar="TIME", type=read_by(moment), help=f"only from then on: {times}")
+    add("-U", "--until", metavar="TIME", type=read_by(moment), help="only before then; TIME as for --since")
     # argparse takes what begins with a dash for an option, but for negative numbers: -2h is one of hours.
     parser._negative_number_matcher = re.compile(r"-\s*[0-9]")
 

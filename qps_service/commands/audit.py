@@ -13,7 +13,6 @@ from qps_service.reporting.documents import as_csv, as_json
 from qps_service.text.escape import show, show_path
 from qps_service.values.positions import PIPES
 
-HELP = "check the ledger against itself and against the logs that still exist"
 EPILOG = """\
 examples:
   qps-reporter audit                    the ledger of the service

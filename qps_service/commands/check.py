@@ -24,7 +24,6 @@ from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, Seen
 from qps_service.files.kernel import explain as explain_error
 from qps_service.files.pipe import inherited
 from qps_service.following.directories import dated_files
-from qps_service.following.watcher import Watches
 from qps_service.formats.detection import Votes, fits
 from qps_service.formats.explanation import explain, explain_row, title, why_unmeasured
 from qps_service.formats.presets import PRESETS, LogFormat, compile_format
@@ -36,14 +35,12 @@ from qps_service.scanning.scanner import make_scanner
 from qps_service.service.other_runs import runs_on
 from qps_service.service.own_files import apart
 from qps_service.service.own_user import Answer, as_user, hidden, protected, service_user
-from qps_service.service.patterns import Patterns, advice_for, why_none
 from qps_service.service.rule_time import LIMIT, CpuLimit
 from qps_service.service.state_directory import LEDGER, STATE, objection_to
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import MILLISECOND, format_duration
 from qps_service.values.counts import OTHER, TOO_LONG, Scanned
 
-HELP = "say what is configured, and whether each log can be read and understood"
 EPILOG = """\
 examples:
   qps-reporter check                              the configuration of the service
@@ -116,6 +113,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _matched(config: Config) -> tuple[list[Answer], Sequence[LogConfig]]:
     """The logs, and what each pattern matches now; what was read before, only the running service knows."""
+    if not any(log.is_pattern for log in config.logs):
+        return [], config.logs
+    from qps_service.following.watcher import Watches
+    from qps_service.service.patterns import Patterns, advice_for, why_none
+
     patterns = Patterns(Files(), Watches(), lambda _: None)
     try:
         chosen = patterns.look(config, [], 0, 0)

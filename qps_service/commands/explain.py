@@ -21,7 +21,6 @@ from qps_service.text.escape import show
 from qps_service.text.units import format_duration
 from qps_service.values.counts import TOO_LONG
 
-HELP = "show how lines are understood, field by field, and what they count as"
 EPILOG = """\
 examples:
   qps-reporter explain '1.2.3.4 - - [24/Nov/2026:14:50:08 +0000] "GET /a?b HTTP/1.1" 200 512'

@@ -28,7 +28,6 @@ from qps_service.reporting.selection import Selection
 from qps_service.values.counts import Key
 from qps_service.values.past import NAMES, QUANTILES, Question
 
-HELP = "show what was counted when, from the ledger"
 EPILOG = """\
 examples:
   qps-reporter history                                  the last hour by minute

@@ -15,7 +15,6 @@ from qps_service.service.assembly import Host, assembled, standard_streams
 from qps_service.service.own_files import STREAMS, apart
 from qps_service.values.reports import Report
 
-HELP = "follow a log and report its requests per second"
 EPILOG = """\
 examples:
   qps-reporter run access.log                     report every 10 seconds what is appended from now on

@@ -45,7 +45,6 @@ from qps_service.setup.found import Findings, FoundLog, escaped
 from qps_service.setup.later import patterns_for
 from qps_service.text.escape import show_path
 
-HELP = "find the access logs of this machine's web servers, and name them in the configuration"
 EPILOG = """\
 examples:
   qps-reporter setup                              say what is found, and print the tables for it

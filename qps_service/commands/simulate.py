@@ -18,7 +18,6 @@ from qps_service.simulation.simulator import FOREVER, IrregularPace, Simulator, 
 from qps_service.simulation.traffic import Traffic
 from qps_service.text.units import SECOND
 
-HELP = "write a web server's log, with rotations, to try the service on"
 EPILOG = """\
 examples:
   qps-reporter simulate -o access.log

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import subprocess
 import time
 from collections.abc import Mapping
 from datetime import UTC
@@ -15,7 +14,6 @@ from qps_service.looking.moments import HOUR
 from qps_service.looking.state import is_counting, lines
 from qps_service.service.state_directory import holder_of
 
-HELP = "show on one screen whether the service counts, how many, and what went wrong"
 EPILOG = """\
 examples:
   qps-reporter status                   of the service
@@ -61,6 +59,8 @@ def properties(unit: str | None) -> Mapping[str, str]:
     """What systemd tells of the unit; nothing where it tells nothing."""
     if unit is None:
         return {}
+    import subprocess
+
     try:
         told = subprocess.run(
             ["systemctl", "show", f"--property={PROPERTIES}", "--", unit],

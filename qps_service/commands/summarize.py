@@ -32,7 +32,6 @@ from qps_service.values.counts import Scanned
 from qps_service.values.latency import BOUNDS, NO_LATENCY, Latency
 from qps_service.values.positions import Directives
 
-HELP = "count everything in whole logs, plain or compressed, at once"
 EPILOG = """\
 examples:
   qps-reporter summarize /var/log/nginx/access.log*            by method, route and status, all files together

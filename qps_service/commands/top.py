@@ -40,7 +40,6 @@ from qps_service.text.units import SECOND
 from qps_service.values.past import Question
 from qps_service.values.reports import Overview, Report
 
-HELP = "show on a terminal what each route answers now"
 EPILOG = """\
 examples:
   qps-reporter top                              the logs of the service's configuration

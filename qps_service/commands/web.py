@@ -16,7 +16,6 @@ from qps_service.web.assets import assets
 from qps_service.web.page import Page, host_of
 from qps_service.web.server import ADDRESS, address_of, listen, serve
 
-HELP = "show a page with charts and tables to browsers, from the ledger"
 EPILOG = """\
 examples:
   qps-reporter web                                  on http://127.0.0.1:9146/, until Ctrl-C

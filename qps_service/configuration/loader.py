@@ -16,7 +16,6 @@ from qps_service.configuration.path_patterns import PathPattern, is_pattern, ref
 from qps_service.configuration.settings import HISTORY, LOG, REPORTS, RULE, SERVICE, Setting
 from qps_service.configuration.sources import Sources, read_all
 from qps_service.configuration.types import Config, Fragment, JournalConfig, LogConfig, OutputConfig, file_of
-from qps_service.counting.ambiguity import exponential
 from qps_service.counting.rules import Rule, make_rule
 from qps_service.errors import ConfigError, FormatError, UsageError
 from qps_service.files.dated_names import comes_round, is_dated, unknown_fields
@@ -233,6 +232,8 @@ class _Loader:
         pattern, name = (self._value(setting, table, where) for setting in RULE)
         if pattern is None or name is None:
             return None
+        from qps_service.counting.ambiguity import exponential  # where there are rules
+
         if slow := exponential(pattern, time.thread_time_ns):
             text = f"on routes that repeat {show(slow.pumped)!r} it can take exponential time"
             how = "write repetition that gives nothing back, such as [^/]++ or (?>...)"

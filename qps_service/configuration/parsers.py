@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 
 from qps_service.configuration.path_patterns import PathPattern, references
 from qps_service.counting.routes import COLLAPSES
+from qps_service.text.regex import regex
 from qps_service.text.units import SECOND, format_duration, format_size, parse_duration, parse_size
 from qps_service.values.latency import BOUNDS, HISTOGRAMS
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class Within:

@@ -10,10 +10,12 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from qps_service.text.regex import regex
+
 # The parts of a name. [*] is a star, and no wildcard.
-_PART = re.compile(r"(?P<star>\*+)|(?P<one>\?|\[!?+(?:\][^\]]*|[^\]]+)\])|(?P<text>.)", re.DOTALL)
-_ESCAPED = re.compile(r"\[([*?\[])\]")
-_REFERENCE = re.compile(r"\{(\d+)\}")
+_PART = regex(r"(?P<star>\*+)|(?P<one>\?|\[!?+(?:\][^\]]*|[^\]]+)\])|(?P<text>.)", re.DOTALL)
+_ESCAPED = regex(r"\[([*?\[])\]")
+_REFERENCE = regex(r"\{(\d+)\}")
 _NAME_LENGTH = 64  # characters, as configuration/parsers.py has it
 _NUMBER_ROOM = 5  # characters for -2, -3, …
 

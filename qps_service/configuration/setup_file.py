@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from qps_service.configuration.path_patterns import is_pattern, unescaped
 from qps_service.configuration.toml_file import quoted
+from qps_service.text.regex import regex
 
 NAME = "50-setup.toml"
 HEAD = """\
@@ -18,8 +19,8 @@ HEAD = """\
 """
 # Words of a path that tell logs of one server from others, but no servers apart.
 _WORDS = "(?:access|logs?|other_vhosts|ssl)"
-_WILDCARD = re.compile(r"\*|\[|\]")  # of what `setup` writes
-_COMMON = re.compile(rf"^{_WORDS}(?:[._-]|$)|[._-]{_WORDS}$")
+_WILDCARD = regex(r"\*|\[|\]")  # of what `setup` writes
+_COMMON = regex(rf"^{_WORDS}(?:[._-]|$)|[._-]{_WORDS}$")
 
 
 class Table(NamedTuple):

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from qps_service.errors import ConfigError
+from qps_service.text.regex import regex
 
-_PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
+_PLACE = regex(r" \(at line (\d+), column \d+\)$")
 _REPEATED = ("Cannot declare", "Cannot overwrite")
-_STATEMENT = re.compile(r"\s*(?P<key>[\w.\"'-]+)\s*=\s*(?P<value>[^\s#].*?)\s*(?:\s#[^\"']*)?$")
+_STATEMENT = regex(r"\s*(?P<key>[\w.\"'-]+)\s*=\s*(?P<value>[^\s#].*?)\s*(?:\s#[^\"']*)?$")
 
 
 class TomlFile(NamedTuple):

@@ -12,9 +12,7 @@ Formats: gzip (RFC 1952), xz, bzip2, and Zstandard (RFC 8878) where its library 
 several members after one another, and zeros after the last, as tapes and block devices leave them.
 """
 
-import bz2
 import errno
-import lzma
 import os
 import zlib
 from collections.abc import Callable
@@ -55,13 +53,17 @@ def _gzip() -> Format:
 
 
 def _xz() -> Format:
-    def begin() -> lzma.LZMADecompressor:
+    import lzma  # as all libraries of compressions, for those who have such files
+
+    def begin() -> Any:
         return lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ.memory)
 
     return Format(XZ, begin, lzma.LZMAError, beyond="Memory usage limit exceeded")
 
 
 def _bzip2() -> Format:
+    import bz2
+
     return Format(BZIP2, bz2.BZ2Decompressor, OSError, _PIECE)
 
 

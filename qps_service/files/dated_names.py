@@ -9,6 +9,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from qps_service.text.regex import regex
+
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = "January|February|March|April|May|June|July|August|September|October|November|December"
 _DAY = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
@@ -50,13 +52,13 @@ _LONG = {"h": "%b", "F": "%Y-%m-%d", "R": "%H:%M", "T": "%H:%M:%S", "r": "%I:%M:
 _KNOWN = {*_FIELDS, *_LONG}
 # What orders names, the coarsest first. The day of a week tells its order beside the week's number alone.
 _ORDER = "sCYGygmbBUVWjdeuwpPHkIlMS"
-_PART = re.compile(r"%(?P<bare>-?)(?P<field>[A-Za-z%])|(?P<text>[^%]+|%)", re.DOTALL)
+_PART = regex(r"%(?P<bare>-?)(?P<field>[A-Za-z%])|(?P<text>[^%]+|%)", re.DOTALL)
 
 # Dates as they stand in names, for whoever wrote wildcards in their place.
 _YEAR, _MONTH_NUMBER, _DAY_NUMBER = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 _MONTH_NAME = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _HOUR = r"(?:[01]\d|2[0-3])"
-_DATES = re.compile(
+_DATES = regex(
     rf"(?<!\d)(?:(?P<Y>{_YEAR})(?P<a>[-_.]?)(?P<m>{_MONTH_NUMBER})(?:(?P=a)(?P<d>{_DAY_NUMBER})"
     rf"(?:(?P<b>[-_.T]?)(?P<H>{_HOUR})(?:(?P<c>[-_.:]?)(?P<M>[0-5]\d)(?:(?P=c)(?P<S>[0-5]\d))?)?)?)?"
     rf"|(?P<e>{_DAY_NUMBER})(?P<f>[-_.]?)(?P<g>{_MONTH_NAME})(?P=f)(?P<h>{_YEAR})"

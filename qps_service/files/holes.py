@@ -9,11 +9,10 @@ may begin, or within a line that is too long already; and nobody asks before som
 system that errs about what was just written would cost lines.
 """
 
-import re
-
+from qps_service.text.regex import regex
 from qps_service.values.positions import MARKER_LIMIT
 
-_BEFORE_LINES = re.compile(rb"(?m)^\0+")
+_BEFORE_LINES = regex(rb"(?m)^\0+")
 NULS = bytes(MARKER_LIMIT)  # after so many it is asked whether a hole goes on
 
 

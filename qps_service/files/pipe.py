@@ -4,12 +4,11 @@ Never blocks, whoever opened the pipe: one that others have open, too, such as s
 each read whether there is anything, since its flags are theirs as well.
 """
 
-import re
-
 from qps_service.files.kernel import Files, Seen
+from qps_service.text.regex import regex
 from qps_service.values.positions import MARKER_LIMIT
 
-_INHERITED = re.compile("/dev/stdin()|(?:/dev|/proc/self)/fd/([0-9]{1,9})")
+_INHERITED = regex("/dev/stdin()|(?:/dev|/proc/self)/fd/([0-9]{1,9})")
 
 
 def inherited(path: str) -> int | None:

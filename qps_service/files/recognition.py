@@ -17,6 +17,7 @@ from zlib import adler32, crc32
 
 from qps_service.files.fingerprint import Read, common
 from qps_service.files.sources import ENDLESS
+from qps_service.text.regex import regex
 from qps_service.values.positions import PREFIX_LIMIT, Position
 
 DIFFERENT_LINES = 16
@@ -37,7 +38,7 @@ _ENTRY = Struct(">III")  # a line's digest, which is two of them, and its length
 _BLOCK = 256 * 1024  # bytes
 # As servers write it, and not within an URL: what a client asks for may have a date in it, and stays the
 # same.
-_TIME = re.compile(
+_TIME = regex(
     rb'(?:^|[\s\["(,:>])('
     rb"\d{4}-\d\d-\d\d[T\s]\d\d:\d\d:\d\d"  # ISO 8601, W3C
     rb"|\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d"  # NCSA

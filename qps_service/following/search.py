@@ -16,6 +16,7 @@ from itertools import islice
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.following.directories import LogDirectory
+from qps_service.text.regex import regex
 from qps_service.text.units import SECOND
 from qps_service.values.positions import Position
 
@@ -26,7 +27,7 @@ TEXTS = 256
 
 
 # What differs in the names of one log's files: numbers, TAI64N's stamps, and months.
-_VARIES = re.compile(
+_VARIES = regex(
     r"@[0-9a-f]{16,}|\d+|(?<![A-Za-z])(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)(?![a-z])"
 )
 

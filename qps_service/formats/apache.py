@@ -32,6 +32,7 @@ from qps_service.errors import FormatError
 from qps_service.formats.log_format import Field, LogFormat
 from qps_service.formats.source_text import Character, Pieces, Spelled, closing, spell, trimmed, unescaped
 from qps_service.formats.timestamps import seconds_of
+from qps_service.text.regex import regex
 
 NEEDED = {"route": "%r or %U", "status": "%>s"}
 APART = "%m %U%q"
@@ -63,12 +64,12 @@ _ROLES = {
     "{ms}T": "duration",
 }
 _ORDER = tuple(_ROLES)
-_DIRECTIVE = re.compile(r"(?:\s|#[^\n]*+)*+LogFormat(?=\s)", re.IGNORECASE)
-_ITEM = re.compile(r"%(?P<modifiers>(?:[!<>,]|[0-9]+|\{[^}]*\})*)(?P<tag>\^.{0,2}|.)?", re.DOTALL)
+_DIRECTIVE = regex(r"(?:\s|#[^\n]*+)*+LogFormat(?=\s)", re.IGNORECASE)
+_ITEM = regex(r"%(?P<modifiers>(?:[!<>,]|[0-9]+|\{[^}]*\})*)(?P<tag>\^.{0,2}|.)?", re.DOTALL)
 # A time may be that of the request's begin or end, in a format of its own or in that of %t.
-_ARGUMENT = re.compile(r"\{(?:(?:begin|end)(?::|(?=\})))?([^}]*)\}")
-_SPACE = re.compile(r"\s*")
-_WORD = re.compile(r"\S+")
+_ARGUMENT = regex(r"\{(?:(?:begin|end)(?::|(?=\})))?([^}]*)\}")
+_SPACE = regex(r"\s*")
+_WORD = regex(r"\S+")
 _CONTROLS = {"\\": "\\", "r": "\r", "n": "\n", "t": "\t"}
 # Conversions of strftime(3) that a time can be read from, with an example of what they write.
 _EXAMPLES = {
@@ -88,7 +89,7 @@ _EXAMPLES = {
     "%c": "Tue Nov 24 14:50:08 2026",
     "%%": "%",
 }
-_TOMCAT = re.compile(r"%F(?![^{]*\})")  # unlike the %F of a time
+_TOMCAT = regex(r"%F(?![^{]*\})")  # unlike the %F of a time
 _EXAMPLE = 1795531808  # what these say, unless digits in a row look like another Unix time
 _UNIX = ("sec", "msec", "usec")  # since 1970, instead of a strftime(3) format
 

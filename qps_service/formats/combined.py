@@ -29,6 +29,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from qps_service.formats.log_format import HOST, Field
 from qps_service.formats.wrapping import prefix_of
+from qps_service.text.regex import regex
 
 # As a line has them, for people.
 ADDRESS, ANYTHING = Field("address", None), Field("anything", None)
@@ -48,26 +49,26 @@ _ANSWERED = _CLOSE.replace(b"STATUS", b"[0-9]{3}")
 _ANY = _CLOSE.replace(b"STATUS", b"[0-9]{3}|-1|[-0]")
 
 # In the order in which they are looked for.
-_STRICT = [re.compile(_OPEN + b"(" + _BODY + b")" + each, re.DOTALL) for each in (_ANSWERED, _ANY)]
-_OPENING = re.compile(_OPEN)
-_QUOTE = re.compile(rb'\\.|"', re.DOTALL)
-_CLOSING = re.compile(_ANY)
+_STRICT = [regex(_OPEN + b"(" + _BODY + b")" + each, re.DOTALL) for each in (_ANSWERED, _ANY)]
+_OPENING = regex(_OPEN)
+_QUOTE = regex(rb'\\.|"', re.DOTALL)
+_CLOSING = regex(_ANY)
 # The first request there might be, with a status that is none.
-_ODD = re.compile(b"(?>" + _OPEN + b")(" + _BODY + rb')"[ \t]++([^ \t]++)[ \t]', re.DOTALL)
-_WORD = re.compile(rb"[^ \t]++")
+_ODD = regex(b"(?>" + _OPEN + b")(" + _BODY + rb')"[ \t]++([^ \t]++)[ \t]', re.DOTALL)
+_WORD = regex(rb"[^ \t]++")
 # As far as it takes to tell it from a name.
-_ADDRESS = re.compile(
+_ADDRESS = regex(
     rb"\[[0-9A-Fa-f.:]*+\](?::[0-9]*+)?|[0-9]*+(?:\.[0-9]*+){3}(?::[0-9]*+)?"
     rb"|[0-9A-Fa-f.]*+(?::[0-9A-Fa-f.]*+){2,}+"
 )
 # With a dot or a port, and a letter or four parts: neither a level, a time, a number nor an identity.
-_NAME = re.compile(
+_NAME = regex(
     rb"\[[0-9A-Fa-f.:]*+\](?::[0-9]*+)?"
     rb"|(?=[^:]*[.]|.*:)(?=[^:]*[A-Za-z_]|(?:[^.:]*[.]){3}[^.:]*(?::|\Z))"
     rb"[0-9A-Za-z_][-0-9A-Za-z_.]*+(?::[0-9]++)?",
     re.DOTALL,
 )
-_WITH_PORT = re.compile(rb"(?:\[[^\]]*+\]|[^:]*+):[0-9]++")
+_WITH_PORT = regex(rb"(?:\[[^\]]*+\]|[^:]*+):[0-9]++")
 
 Found = tuple[Field, int, bytes]  # a field with its place and value
 Span = tuple[int, int]

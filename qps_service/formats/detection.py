@@ -7,7 +7,6 @@ can be read or is `-`; one of the combined family fits by its shape alone, one w
 A line that fits another format is no directive of W3C: no client tells how lines are read.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
@@ -19,11 +18,12 @@ from qps_service.formats.presets import AUTO_ORDER, LogFormat, compile_format
 from qps_service.formats.w3c import NAME as W3C
 from qps_service.formats.w3c import is_directive, rows_of, separator_of, taken_in, unwrapped
 from qps_service.formats.wrapping import unwrap
+from qps_service.text.regex import regex
 
 VOTES = 100  # enough to see past a few odd lines
 
 # What nginx says of itself has paths as clients chose them, decoded and not escaped (ngx_log_error_core).
-_MESSAGE = re.compile(rb"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9:]{8} \[[a-z]+\] [0-9]+#[0-9]+: ")
+_MESSAGE = regex(rb"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9:]{8} \[[a-z]+\] [0-9]+#[0-9]+: ")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 

@@ -9,8 +9,7 @@ nothing is a float: nanoseconds are rounded up as soon as any digit is left beyo
 faster than it was. What is anything else, empty, `-`, signed or longer than LONGEST, is no duration.
 """
 
-import re
-
+from qps_service.text.regex import regex
 from qps_service.values.latency import LONGEST
 
 UNITS = {"s": 9, "ms": 6, "us": 3, "ns": 0}  # nanoseconds have so many zeros in it
@@ -18,9 +17,9 @@ UNITS = {"s": 9, "ms": 6, "us": 3, "ns": 0}  # nanoseconds have so many zeros in
 _WORDS = {**{name.encode(): (zeros, 1) for name, zeros in UNITS.items()}, b"m": (9, 60), b"h": (9, 3600)}
 _WORDS.update(dict.fromkeys(("µs".encode(), "μs".encode()), (3, 1)))  # the micro sign, and the letter
 _NUMBER = rb"([0-9]++)(?:\.([0-9]++))?(?:[eE]([-+]?[0-9]++))?"
-_SINGLE = re.compile(_NUMBER)
-_PART = re.compile(_NUMBER + b"(" + b"|".join(sorted(_WORDS, reverse=True)) + b")")
-_BETWEEN = re.compile(rb", | : ")
+_SINGLE = regex(_NUMBER)
+_PART = regex(_NUMBER + b"(" + b"|".join(sorted(_WORDS, reverse=True)) + b")")
+_BETWEEN = regex(rb", | : ")
 _EXPONENT_LIMIT = 10**9  # no line has so many digits that a larger one would be another
 _DIGITS_LIMIT = len(str(LONGEST))
 

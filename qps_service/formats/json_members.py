@@ -17,6 +17,8 @@ Nothing is looked at twice. An object may be cut off anywhere: what stands befor
 import re
 from typing import NamedTuple
 
+from qps_service.text.regex import regex
+
 DEPTH_LIMIT = 64  # objects and arrays within one another; servers write two or three
 
 
@@ -40,19 +42,19 @@ def object_of(line: bytes) -> Object | None:
 
 _BLANK = rb"[ \t\r]*+"
 _STRING = rb'"((?:[^"\\]++|\\.)*+)"'
-_BEGIN = re.compile(rb'\{(?=%b")' % _BLANK)
+_BEGIN = regex(rb'\{(?=%b")' % _BLANK)
 # A member whose value is a string or a word, and what must follow: most are so.
-_PLAIN = re.compile(
+_PLAIN = regex(
     rb'%(string)b%(blank)b:%(blank)b(?:%(string)b|([-+.0-9A-Za-z]++))%(blank)b(?:,%(blank)b(?=")|(?=\}))'
     % {b"string": _STRING, b"blank": _BLANK},
     re.DOTALL,
 )
-_BLANKS = re.compile(_BLANK)
-_TEXT = re.compile(_STRING, re.DOTALL)
-_WORD = re.compile(rb"[-+.0-9A-Za-z]*+")
-_UPSTREAMS = re.compile(rb"[-.0-9]++(?:(?:, | : )[-.0-9]++)++")
-_ON = re.compile(rb',(?=%b")|\}(?=%b(?:[,}\]]|\Z))' % (_BLANK, _BLANK))
-_ON_OUTMOST = re.compile(rb',(?=%b")|\}(?=%b\Z)' % (_BLANK, _BLANK))
+_BLANKS = regex(_BLANK)
+_TEXT = regex(_STRING, re.DOTALL)
+_WORD = regex(rb"[-+.0-9A-Za-z]*+")
+_UPSTREAMS = regex(rb"[-.0-9]++(?:(?:, | : )[-.0-9]++)++")
+_ON = regex(rb',(?=%b")|\}(?=%b(?:[,}\]]|\Z))' % (_BLANK, _BLANK))
+_ON_OUTMOST = regex(rb',(?=%b")|\}(?=%b\Z)' % (_BLANK, _BLANK))
 
 
 class _Walk:
@@ -194,7 +196,7 @@ def _is_list(text: bytes) -> bool:
     return b"." in text and _UPSTREAMS.fullmatch(text) is not None
 
 
-_ESCAPE = re.compile(
+_ESCAPE = regex(
     rb"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|(.))", re.DOTALL
 )
 _ESCAPED = dict(zip(b'bfnrt/"\\', b'\b\f\n\r\t/"\\', strict=True))

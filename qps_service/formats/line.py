@@ -40,6 +40,7 @@ from qps_service.formats.named_fields import JsonReader, LtsvReader
 from qps_service.formats.presets import Field, LogFormat
 from qps_service.formats.timestamps import seconds_of
 from qps_service.formats.wrapping import unwrap
+from qps_service.text.regex import regex
 from qps_service.values.counts import FIELDS, STATUS, TOO_LONG
 
 Piece = Field | bytes  # of a text format
@@ -232,7 +233,7 @@ class TextReader:
         self._fields = [piece for piece in pieces if isinstance(piece, Field)]
         self._unit = unit_of(pieces)
         self._count = _Shape(pieces, wants_all=False)
-        self._odd = re.compile(_odd_status_pattern(pieces), re.DOTALL)
+        self._odd = regex(_odd_status_pattern(pieces), re.DOTALL)
         self._blanks = _Blanks(self._fields) if is_lenient else None
 
     def fields(self, line: bytes) -> Sequence[tuple[str, bytes]] | None:
@@ -306,7 +307,7 @@ class _Shape:
             read = _read_pattern(literal_at(pieces, status + 1))
             quote = b'"(?=' + re.escape(literal_at(pieces, status - 1)[1:]) + read + b")"
             escape = rb"\\.|" if _is_escaped(pieces, self._split) else b""
-            self._raw = [re.compile(each, re.DOTALL) for each in (head, escape + quote, rest)]
+            self._raw = [regex(each, re.DOTALL) for each in (head, escape + quote, rest)]
 
     def roles(self, line: bytes) -> dict[str, bytes] | None:
         """Those that count; None for any other line."""

@@ -5,9 +5,10 @@ role counts then, the others are skipped over: that whose name stands first in i
 those alike the first in the line. A request line counts before a method and a route beside it.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
+
+from qps_service.text.regex import regex
 
 ROUTES = ("request", "route")  # roles that give a route
 DECIDING = ("method", *ROUTES, "status")  # roles without which a request is not known; others are measures
@@ -174,7 +175,7 @@ def _labels(members: list[_Named]) -> Iterator[Field | bytes]:
         before = b"\t"
 
 
-_ESCAPED = re.compile(rb'[\x00-\x1f"\\]')
+_ESCAPED = regex(rb'[\x00-\x1f"\\]')
 
 
 def _escape(value: bytes) -> bytes:

@@ -25,6 +25,7 @@ from typing import NamedTuple
 from qps_service.errors import FormatError
 from qps_service.formats.log_format import Field, LogFormat
 from qps_service.formats.source_text import Pieces, Spelled, closing, spell, trimmed, unescaped
+from qps_service.text.regex import regex
 
 # Of the names of one role the first in a format counts that stands first here.
 ROLES = {
@@ -60,16 +61,16 @@ NEEDED = {"route": "$route or $request", "status": "$status"}
 APART = "$request_method $request_uri"
 
 # With a value for each upstream, unlike headers.
-_LIST = re.compile("upstream_(?!http_|cookie_|trailer_)")
+_LIST = regex("upstream_(?!http_|cookie_|trailer_)")
 _ORDER = {name: rank for rank, name in enumerate(ROLES)}
 # A digit may come first: nginx has its regular expressions' $1.
-_NAME = re.compile(r"\$(?:\{([a-z0-9_]+)\}|([a-z0-9_]+))", re.IGNORECASE)
-_ALONE = re.compile(r" (?=\$)")  # a blank that is all between two fields
+_NAME = regex(r"\$(?:\{([a-z0-9_]+)\}|([a-z0-9_]+))", re.IGNORECASE)
+_ALONE = regex(r" (?=\$)")  # a blank that is all between two fields
 _ESCAPES = {"t": "\t", "r": "\r", "n": "\n", '"': '"', "'": "'", "\\": "\\"}
-_SPACE = re.compile(r"(?:\s|#[^\n]*+)*+")
-_WORD = re.compile(r"(?:\\.|[^\s;\\])+", re.DOTALL)
-_DIRECTIVE = re.compile(_SPACE.pattern + r"log_format(?=\s)")
-_ESCAPE = re.compile(r"escape=(?:default|json|none)")
+_SPACE = regex(r"(?:\s|#[^\n]*+)*+")
+_WORD = regex(r"(?:\\.|[^\s;\\])+", re.DOTALL)
+_DIRECTIVE = regex(_SPACE.pattern + r"log_format(?=\s)")
+_ESCAPE = regex(r"escape=(?:default|json|none)")
 
 
 def is_directive(text: str) -> bool:

@@ -37,8 +37,7 @@ def unescaped(text: str, start: int, end: int, escapes: Mapping[str, str]) -> It
     """The characters from `start` to `end`; a backslash and a key of `escapes` stand for its value."""
     place = start
     while place < end:
-        following = text[place + 1 : min(place + 2, end)]
-        if text[place] == "\\" and following in escapes:
+        if text[place] == "\\" and (following := text[place + 1 : min(place + 2, end)]) in escapes:
             if escapes[following]:
                 yield escapes[following], place
             place += 2

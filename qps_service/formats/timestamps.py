@@ -14,20 +14,22 @@ with or without a blank before it. A time without a zone is taken as UTC.
 import re
 from collections.abc import Mapping
 
+from qps_service.text.regex import regex
+
 _MONTHS = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")
 _CLOCK = rb"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:[.,][0-9]+)?"
 _ZONE = rb"(?: ?(?:Z|UTC|GMT|(?P<sign>[-+])(?P<hours>[0-9]{2})(?::?(?P<minutes>[0-9]{2}))?))?"
 _MONTH = rb"(?P<month>[a-z]{3})"
 _YEAR = rb"(?P<year>[0-9]{4})"
 _TIMES = [
-    re.compile(form.replace(b"CLOCK", _CLOCK).replace(b"ZONE", _ZONE), re.IGNORECASE)
+    regex(form.replace(b"CLOCK", _CLOCK).replace(b"ZONE", _ZONE), re.IGNORECASE)
     for form in (
         rb"(?:[a-z]{3},? )?(?P<day>[0-9]{2})(?P<by>[-/ ])%b(?P=by)%b[: ]CLOCKZONE" % (_MONTH, _YEAR),
         rb"%b(?P<by>[-/])(?P<month>[0-9]{2})(?P=by)(?P<day>[0-9]{2})[T \t]CLOCKZONE" % _YEAR,
         rb"[a-z]{3} %b (?P<day>[ 0-9][0-9]) CLOCKZONE %b" % (_MONTH, _YEAR),
     )
 ]
-_UNIX = re.compile(rb"([0-9]{1,19})(?:\.[0-9]*)?")
+_UNIX = regex(rb"([0-9]{1,19})(?:\.[0-9]*)?")
 # A number of so many digits or more counts in a smaller unit: seconds have 10 until the year 2286.
 _UNITS = ((18, 1_000_000_000), (15, 1_000_000), (12, 1_000))
 

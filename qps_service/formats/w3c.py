@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from qps_service.formats.log_format import HOST, Field, LogFormat, settle
 from qps_service.formats.wrapping import Wrapped, unwrap
+from qps_service.text.regex import regex
 
 NAME = "w3c"
 
@@ -70,19 +71,19 @@ _NEEDED = {"route", "status"}
 _UNQUOTED = {"date", "time", "time-taken", "c-ip", "c-port", "s-ip", "s-port"}  # they have no blanks
 
 _BYTE_ORDER_MARK = rb"(?:\xef\xbb\xbf)?"
-_DIRECTIVE = re.compile(_BYTE_ORDER_MARK + rb"#[A-Z][A-Za-z-]*+:")
-_SOFTWARE = re.compile(_BYTE_ORDER_MARK + rb"#Software:[ \t]*+([^\r\n]*+)")
-_FIELDS = re.compile(_BYTE_ORDER_MARK + rb"#Fields:")
-_DIRECTIVES = re.compile(rb"(?m)^" + _DIRECTIVE.pattern + rb"[^\n]*+\n?")
-_ALL = re.compile(rb"(?m)^(?:%b|%b)[^\n]*+\n" % (_FIELDS.pattern, _SOFTWARE.pattern))
-_INSIDE = re.compile(rb"[^\n]#[A-Z][A-Za-z-]*+:")
+_DIRECTIVE = regex(_BYTE_ORDER_MARK + rb"#[A-Z][A-Za-z-]*+:")
+_SOFTWARE = regex(_BYTE_ORDER_MARK + rb"#Software:[ \t]*+([^\r\n]*+)")
+_FIELDS = regex(_BYTE_ORDER_MARK + rb"#Fields:")
+_DIRECTIVES = regex(rb"(?m)^" + _DIRECTIVE.pattern + rb"[^\n]*+\n?")
+_ALL = regex(rb"(?m)^(?:%b|%b)[^\n]*+\n" % (_FIELDS.pattern, _SOFTWARE.pattern))
+_INSIDE = regex(rb"[^\n]#[A-Z][A-Za-z-]*+:")
 
-_LINES = re.compile(rb"[^\n]*+\n|[^\n]++")
+_LINES = regex(rb"[^\n]*+\n|[^\n]++")
 # To the ends of lines, so that a search goes on there.
-_TABBED = re.compile(rb"(?m)^[^ \t\n]*+\t[^\n]*+")  # a row whose first value ends with a tab
-_RUN = re.compile(rb" ++(?=[\r\n]|\Z)|(?<= ) ++")  # blanks that separate nothing
-_QUOTING = re.compile(rb'(?m)^[^"\n]*+"[^\n]*+')  # a row with a quote
-_QUOTED = re.compile(rb'"(?<![^ ]")(?:[^"\n]|"")*+"(?![^ \r])')
+_TABBED = regex(rb"(?m)^[^ \t\n]*+\t[^\n]*+")  # a row whose first value ends with a tab
+_RUN = regex(rb" ++(?=[\r\n]|\Z)|(?<= ) ++")  # blanks that separate nothing
+_QUOTING = regex(rb'(?m)^[^"\n]*+"[^\n]*+')  # a row with a quote
+_QUOTED = regex(rb'"(?<![^ ]")(?:[^"\n]|"")*+"(?![^ \r])')
 
 Read = Callable[[int, int], bytes]  # size, offset -> bytes, as pread(2)
 

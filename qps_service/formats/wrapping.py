@@ -20,15 +20,16 @@ import re
 from typing import NamedTuple
 
 from qps_service.formats.json_members import object_of
+from qps_service.text.regex import regex
 
 MEMBERS = (b"log", b"MESSAGE")  # of docker's object, and of the journal's, which hold the line
 
-_OBJECT = re.compile(rb'[ \t\r]*+\{[ \t\r]*+"')
+_OBJECT = regex(rb'[ \t\r]*+\{[ \t\r]*+"')
 _WORDS = 6  # at most, of what syslog writes before a message: the last one ends in a colon
 # With nanoseconds, which syslog has not.
 _STAMP = rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}[^ ]++ "
 _PREFIXES = [
-    re.compile(each.replace(b"STAMP", _STAMP), re.DOTALL)
+    regex(each.replace(b"STAMP", _STAMP), re.DOTALL)
     for each in (
         rb"\x00++",
         rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[^ ]*+ std(?:out|err) [FP][^ ]*+ ",

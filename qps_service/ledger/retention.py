@@ -11,7 +11,6 @@ year ahead for one commit, or go back. It tells but in which minute or hour a wi
 (totals, positions) is kept whatever its size.
 """
 
-import json
 import sqlite3
 from collections.abc import Iterator
 
@@ -233,12 +232,14 @@ class _Work:
                     insert = "INSERT INTO span (log, ended, grain, parts) VALUES (?, ?, ?, 0) RETURNING id"
                     (span,) = self._writing.execute(insert, (log, ended, grain)).fetchone()
                     begun = -span
-                self._sum(-begun, ended, json.loads(parts))
+                self._sum(-begun, ended, parts)
 
-    def _sum(self, span: int, ended: int, parts: list[int]) -> None:
-        """Add these to a span, or as many of them as are enough for once."""
+    def _sum(self, span: int, ended: int, parts: str) -> None:
+        """Add these, a JSON array, to a span, or as many of them as are enough for once."""
+        import json  # not before a step of the clock is over
+
         taken = []
-        for part in parts:
+        for part in json.loads(parts):
             if self.is_over:
                 break
             taken.append(part)

@@ -1,8 +1,6 @@
 """Answers for programs: JSON, and CSV (RFC 4180) of rows that all have the same columns."""
 
-import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 
 # Spreadsheets take what begins so for a formula (OWASP, "CSV Injection"); no path does. Tabs and line ends,
@@ -12,11 +10,15 @@ FORMULA = tuple("'=+-@\uff1d\uff0b\uff0d\uff20")
 
 def as_json(document: object) -> str:
     """With an indent, for people who look at it."""
+    import json  # here as below: most answers are tables
+
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[Mapping[str, object]], *, has_head: bool = True) -> str:
     """A line with the columns, and one for each row; what is None is empty."""
+    import csv
+
     text = io.StringIO()
     writer = csv.writer(text)
     if has_head:

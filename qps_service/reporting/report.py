@@ -1,6 +1,5 @@
 """A window becomes a report: rows, and rates by the time that really passed."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -148,6 +147,8 @@ def _bound(index: int) -> int | None:
 
 
 def _dumped(row: object) -> str:
+    import json  # for whoever wants JSON
+
     return json.dumps(row, separators=(",", ":"))
 
 

@@ -12,9 +12,10 @@ from functools import cache
 from typing import NamedTuple, Protocol
 
 from qps_service.text.escape import show
+from qps_service.text.regex import regex
 from qps_service.values.latency import LatencyKey
 
-_STATUS = re.compile("[0-9](?:[0-9]{2}|xx)", re.ASCII | re.IGNORECASE)
+_STATUS = regex("[0-9](?:[0-9]{2}|xx)", re.ASCII | re.IGNORECASE)
 
 
 class Counted(Protocol):

@@ -4,7 +4,6 @@ What came from the logs is shown as qps_service.text.escape does it, so that a t
 printable text, and distinct routes stay distinct.
 """
 
-import csv
 import io
 import time
 from collections.abc import Iterable, Mapping, Sequence, Sized
@@ -180,6 +179,8 @@ def _numbers_of(latency: Latency, slower: int | None) -> dict[str, object]:
 def render_csv(summary: Summary) -> str:
     """For spreadsheets (RFC 4180): a line for each method, route and status, or for each span of time. How
     long requests took, in nanoseconds, is that of the route and the class of status, whatever the method."""
+    import csv
+
     text = io.StringIO()
     writer = csv.writer(text)
     if summary.span:

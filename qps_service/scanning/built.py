@@ -28,3 +28,9 @@ def why_pure(environment: Mapping[str, str]) -> str | None:
     except ImportError as error:
         return f"the native one can't be loaded: {error}"
     return None
+
+
+def describe(environment: Mapping[str, str]) -> str:
+    """Which scanner is used, for people."""
+    reason = why_pure(environment)
+    return f"native scanner, {load().LEVELS[0]}" if reason is None else f"pure scanner, {reason}"

@@ -5,10 +5,9 @@ native one is loaded. Both give the same results.
 """
 
 import os
-from collections.abc import Mapping
 from typing import Protocol
 
-from qps_service.scanning.built import is_native, load, why_pure
+from qps_service.scanning.built import is_native
 from qps_service.scanning.native import NativeScanner
 from qps_service.scanning.options import ScanOptions, Spill
 from qps_service.values.counts import Scanned
@@ -76,9 +75,3 @@ def make_scanner(options: ScanOptions, spill: Spill) -> Scanner:
     from qps_service.scanning.pure import PureScanner  # 1 MB that is not needed beside the native one
 
     return PureScanner(options, spill)
-
-
-def describe(environment: Mapping[str, str]) -> str:
-    """Which scanner is used, for people."""
-    reason = why_pure(environment)
-    return f"native scanner, {load().LEVELS[0]}" if reason is None else f"pure scanner, {reason}"

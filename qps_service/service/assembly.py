@@ -27,7 +27,7 @@ from qps_service.outputs.group import OutputGroup
 from qps_service.outputs.journal import SOCKET, JournalOutput, NoticeBoard, Send, is_journal
 from qps_service.outputs.registry import make_output
 from qps_service.outputs.stdout import StdoutOutput
-from qps_service.scanning.scanner import describe
+from qps_service.scanning.built import describe
 from qps_service.service.daemon import Daemon
 from qps_service.service.descriptor_store import DescriptorStore
 from qps_service.service.events import EventBook

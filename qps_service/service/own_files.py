@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from qps_service.configuration.outputs import kind_of
 from qps_service.configuration.path_patterns import PathPattern
@@ -18,9 +18,11 @@ from qps_service.configuration.types import Config, LogConfig
 from qps_service.errors import ConfigError
 from qps_service.files.kernel import Files
 from qps_service.files.rotated_names import siblings
-from qps_service.service.patterns import find
 from qps_service.service.state_directory import LEDGER
 from qps_service.text.escape import show_path
+
+if TYPE_CHECKING:
+    from qps_service.service.patterns import Finding
 
 Key = tuple[int, int]  # device and inode
 FILES = Files()
@@ -119,7 +121,7 @@ def _each(logs: Iterable[LogConfig]) -> Iterator[LogConfig]:
     for log in logs:
         yield log
         if log.is_pattern:
-            found = find(PathPattern(log.path), FILES).files
+            found = _found(log.path).files
             yield from (log._replace(path=path, is_pattern=False) for path in found)
 
 
@@ -128,8 +130,14 @@ def _would_match(place: Place, pattern: str) -> bool:
     last = PathPattern(f"/{os.path.basename(pattern)}")
     if all(last.match(f"/{name}") is None for _, name in place.names):
         return False
-    looked = find(PathPattern(pattern), FILES).directories
+    looked = _found(pattern).directories
     return any(_directory(each) == directory for each in looked for directory, _ in place.names)
+
+
+def _found(pattern: str) -> "Finding":
+    from qps_service.service.patterns import find  # which brings all that follows logs
+
+    return find(PathPattern(pattern), FILES)
 
 
 def _aliases(place: Place, directory: str) -> list[str]:

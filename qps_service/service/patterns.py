@@ -30,7 +30,6 @@ from qps_service.files.kernel import Files, Seen, explain
 from qps_service.files.rotated_names import MARKS, is_compressed, siblings, stands_for, stem_of
 from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
 from qps_service.following.watcher import Watcher, Watches
-from qps_service.formats.detection import choose
 from qps_service.notices import kinds
 from qps_service.notices.kinds import Notice, Notify
 from qps_service.notices.throttle import Throttle
@@ -661,6 +660,8 @@ def first_time(files: Files, path: str, log: LogConfig) -> int | None:
     lines = start[: start.rfind(b"\n") + 1]
     log_format = log.format
     if log_format.is_auto:
+        from qps_service.formats.detection import choose  # most have a format, or no pattern
+
         log_format = choose(lines.split(b"\n")[:-1]).format or log_format
     if not log_format.is_auto and any("time" in each.roles for each in log_format.listed):
         scanner = make_scanner(ScanOptions(log_format, log.max_line, span=1), _none_to_spill)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from qps_service.configuration.types import LogConfig
 from qps_service.counting.aggregator import Aggregator
@@ -16,7 +17,6 @@ from qps_service.following.ignored_files import ALL_IGNORED_LIMIT
 from qps_service.following.log_places import LogPlaces
 from qps_service.following.open_files import NO_CHANGES, Changes, FollowLimits, Keeper
 from qps_service.following.resume import NOTHING_KNOWN, InheritedFile, Resume
-from qps_service.following.stream import Stream
 from qps_service.following.watcher import Watcher, Watches
 from qps_service.formats.w3c import fields_before
 from qps_service.notices import kinds
@@ -30,6 +30,9 @@ from qps_service.values.counts import MAX_ROWS, METHODS, NOTHING_BESIDE, Beside,
 from qps_service.values.entries import Entry, Loss
 from qps_service.values.latency import Latency, LatencyKey
 from qps_service.values.reports import Standing, Window
+
+if TYPE_CHECKING:
+    from qps_service.following.stream import Stream
 
 # Whoever sends requests can make lines be rejected, and must not be able to fill the journal.
 REJECTS_SAID_EVERY = 60 * SECOND  # nanoseconds
@@ -83,9 +86,10 @@ class LogPipeline:
         self._watcher = Watcher(watches)
         self._places = places or LogPlaces(self._files)
         self._resume, self._keeper = resume, keeper
-        self._follower = self._make_stream() if is_pipe(self._files, config.path) else self._make_follower()
+        is_stream = is_pipe(self._files, config.path)
+        self._follower = self._make_stream() if is_stream else self._make_follower()
         # For windows; before that, for the totals only. All that a pipe has was written in our time.
-        self.is_counting = restored is not None or isinstance(self._follower, Stream)
+        self.is_counting = restored is not None or is_stream
         # Since its last window. What an earlier process left is the beginning of one.
         self._is_read = restored is not None
         chosen = restored.format if restored and restored.path == config.path else None
@@ -296,7 +300,7 @@ class LogPipeline:
         self._follower.close()
         self._watcher.close()
 
-    def _make_follower(self) -> Follower | Stream:
+    def _make_follower(self) -> "Follower | Stream":
         return Follower(
             self.config.path,
             _limits(self.config),
@@ -309,7 +313,9 @@ class LogPipeline:
             others=self._places.others(self.config.path, self.config.logs),
         )
 
-    def _make_stream(self) -> Follower | Stream:
+    def _make_stream(self) -> "Follower | Stream":
+        from qps_service.following.stream import Stream  # few logs are pipes
+
         return Stream(
             self.config.path,
             _limits(self.config),

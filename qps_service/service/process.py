@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Protocol
 
-from qps_service.outputs.base import spent
 from qps_service.text.units import MILLISECOND
 
 
@@ -68,6 +67,8 @@ class SystemClock:
 
     def spent(self) -> int:
         """Nanoseconds of CPU time, and a quarter of all others."""
+        from qps_service.outputs.base import spent  # every command has this module, and few have outputs
+
         return spent()
 
 

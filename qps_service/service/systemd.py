@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from qps_service.text.regex import regex
 from qps_service.text.units import SECOND
 
 # While starting, reloading and stopping there is a time-out. A long first or last read asks for this much
@@ -28,7 +29,7 @@ FIRST_HANDED = 3  # the lowest descriptor that systemd hands over (sd_listen_fds
 MOVED_UP = 64
 
 _NUMBER = "(0|[1-9][0-9]{0,19})"  # any of 64 bits, in its only spelling
-_STORED_NAME = re.compile(f"([A-Za-z0-9_.-]{{1,64}})@{_NUMBER}@{_NUMBER}-{_NUMBER}")
+_STORED_NAME = regex(f"([A-Za-z0-9_.-]{{1,64}})@{_NUMBER}@{_NUMBER}-{_NUMBER}")
 
 
 class StoredName(NamedTuple):

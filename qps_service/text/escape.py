@@ -18,12 +18,12 @@ Shown as it is: what has a glyph of its own, visible and drawn apart from what s
 What is unassigned to the Python that runs is escaped, so a later Python may show more.
 """
 
-import re
+from qps_service.text.regex import regex
 
 # Letters and symbols without ink, and parts of letters that join the one before them. Those of
 # Default_Ignorable_Code_Point (https://unicode.org/Public/UNIDATA/DerivedCoreProperties.txt) that are neither
 # marks nor unprintable are in here; the rest stand in no property, and were found in the code charts.
-BLANK = re.compile(
+BLANK = regex(
     "["
     "\u115f-\u11ff"  # Hangul: fillers, then vowels and finals, which join a letter before them
     "\u2800"  # a pattern of Braille with no dot
@@ -36,7 +36,7 @@ BLANK = re.compile(
     "\U0001d159"  # musical symbol null notehead
     "]"
 )
-_SPACE = re.compile("^ | (?= |$)|(?<= ) ")  # `$` is an end: a newline is escaped before
+_SPACE = regex("^ | (?= |$)|(?<= ) ")  # `$` is an end: a newline is escaped before
 
 
 def show(raw: bytes) -> str:

@@ -17,6 +17,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
+from qps_service.text.regex import regex
 from qps_service.text.units import SECOND
 
 EXPECTED = "a time such as -2h, 14:00, 2026-11-29 14:00, @1764424800, today or yesterday"
@@ -39,11 +40,11 @@ _UNITS = {
     for unit in units.split()
 }
 _NUMBER = r"([0-9]{1,12})(?:\.([0-9]{1,9}))?"
-_PART = re.compile(rf"{_NUMBER}\s*([A-Za-z]*)", re.ASCII)
-_SPAN = re.compile(rf"(?:\s*{_NUMBER}\s*[A-Za-z]+)*(?:\s*{_NUMBER})?", re.ASCII)
-_UNIX = re.compile(f"@{_NUMBER}", re.ASCII)
+_PART = regex(rf"{_NUMBER}\s*([A-Za-z]*)", re.ASCII)
+_SPAN = regex(rf"(?:\s*{_NUMBER}\s*[A-Za-z]+)*(?:\s*{_NUMBER})?", re.ASCII)
+_UNIX = regex(f"@{_NUMBER}", re.ASCII)
 _DAYS = {"today": 0, "yesterday": -1, "tomorrow": 1}
-_DATE = re.compile(
+_DATE = regex(
     r"(?:(?P<weekday>Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?"
     r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})?(?:(?:(?<=[0-9])T|\s+|^)"
     r"(?P<time>[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?)(?:\.(?P<fraction>[0-9]{1,9}))?)?"

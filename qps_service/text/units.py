@@ -1,7 +1,8 @@
 """Durations and sizes as people write them in a configuration."""
 
-import re
 from functools import lru_cache
+
+from qps_service.text.regex import regex
 
 SECOND = 1_000_000_000  # nanoseconds
 MILLISECOND = SECOND // 1000
@@ -16,7 +17,7 @@ _DURATIONS = {
 }
 _LATENCY_UNITS = (("s", SECOND), ("ms", MILLISECOND), ("us", 1000))
 _SIZES = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_NUMBER_AND_UNIT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-z]*)")
+_NUMBER_AND_UNIT = regex(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-z]*)")
 
 
 def parse_duration(text: str) -> int:

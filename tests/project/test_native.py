@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from qps_service.scanning import _scan
-from qps_service.scanning.built import PURE_VARIABLE
-from qps_service.scanning.scanner import describe
+from qps_service.scanning.built import PURE_VARIABLE, describe
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "qps_service", "setup.py")
@@ -50,7 +49,7 @@ def test_the_pure_one_is_used_where_the_native_one_cannot_be_loaded(tmp_path: Pa
     assert said == f"pure scanner, the native one can't be loaded: {reason}\n"
 
 
-DESCRIBES = "from qps_service.scanning.scanner import describe; print(describe({}))"
+DESCRIBES = "from qps_service.scanning.built import describe; print(describe({}))"
 SCANS = """
 from qps_service.formats.presets import compile_format
 from qps_service.scanning.options import ScanOptions

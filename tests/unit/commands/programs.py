@@ -22,7 +22,7 @@ def imports_all(*arguments: str) -> None:
     from qps_service import cli
 
     make = cli.make_parser
-    cli.make_parser = lambda _commands=(), *_: make()
+    cli.make_parser = lambda *_, **__: make()
     says_imports(*arguments)
 
 

@@ -20,7 +20,7 @@ from qps_service.commands import check
 from qps_service.configuration import loader
 from qps_service.counting.rules import apply_all
 from qps_service.files.kernel import Files, Seen, group_name, user_name
-from qps_service.service import other_runs, own_user
+from qps_service.service import other_runs, own_user, patterns
 from qps_service.service.patterns import Patterns
 from tests.promised import Patches, Promise, answers, cases, promises
 
@@ -610,8 +610,8 @@ test_promise, test_twin = promises(
             "the first": Patches((check, "_source", lambda config: [("configuration", config.source, True)]))
         },
         check_what_a_pattern_matches: [
-            answers(check, "why_none", ""),
-            answers(check, "advice_for"),
+            answers(patterns, "why_none", ""),
+            answers(patterns, "advice_for"),
             answers(Patterns, "named", []),
         ],
         check_what_dates_stand_for: [

@@ -6,6 +6,7 @@ import os
 import pkgutil
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -17,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from qps_service import __version__, cli, commands, errors
-from qps_service.cli import COMMANDS, EPILOG, main, make_parser
+from qps_service.cli import COMMANDS, EPILOG, columns, main, make_parser
 from qps_service.errors import EXITS, ConfigError, FormatError, QpsError, StateHeldError, UsageError
-from qps_service.scanning.scanner import describe
+from qps_service.scanning.built import describe
 from qps_service.text.escape import show
 from tests.promised import Promise, promises
 
@@ -37,7 +38,7 @@ def ending(monkeypatch: pytest.MonkeyPatch, outcome: BaseException | int) -> int
 
     made = argparse.ArgumentParser()
     made.set_defaults(run=run)
-    monkeypatch.setattr(cli, "make_parser", lambda _: made)
+    monkeypatch.setattr(cli, "make_parser", lambda *_, **__: made)
     return main([])
 
 
@@ -207,11 +208,69 @@ def check_imports(program: str, name: str) -> None:
         assert not modules & {"qps_service.service.daemon", "inotify_simple", "ctypes"}
 
 
+BASE = {"cli", "errors", "service", "text"}
+COUNT = BASE | {
+    "commands",
+    "configuration",
+    "counting",
+    "files",
+    "formats",
+    "reporting",
+    "scanning",
+    "values",
+}
+# For each command line the rooms that it needs; none of these may load any of NEEDLESS.
+LIGHT = {
+    "--help": BASE,
+    "--version": BASE | {"scanning"},
+    "summarize LOG": COUNT,
+    "run LOG --once --state DIR": COUNT | {"following", "ledger", "notices", "outputs"},
+}
+NEEDLESS = {
+    *("asyncio", "calendar", "csv", "dataclasses", "decimal", "difflib", "email", "http", "inspect", "json"),
+    *("logging", "prometheus_client", "socket", "ssl", "statistics", "tomllib", "unicodedata"),
+    *("urllib.request", "zoneinfo", "qps_service.counting.ambiguity", "qps_service.following.stream"),
+    *("qps_service.formats.apache", "qps_service.formats.line", "qps_service.scanning.pure"),
+}
+
+
+def check_light(program: str, given: str, tmp_path: Path) -> None:
+    """What nothing is to be done with is not loaded: most of a start is spent on modules."""
+    log = tmp_path / "log"
+    log.touch()
+    line = given.replace("LOG", str(log)).replace("DIR", str(tmp_path)).split()
+    command = [sys.executable, "-m", "tests.unit.commands.programs", program, *line]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    modules = set(done.stderr.splitlines()[-1].split())
+    rooms = {module.split(".")[1] for module in modules if module.startswith("qps_service.")}
+    assert rooms == LIGHT[given]
+    assert not modules & NEEDLESS
+
+
+def check_columns(columns: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Help is as wide as argparse would have it."""
+    for told in ("", "x", "0", "-7", "132"):
+        monkeypatch.setenv("COLUMNS", told)
+        assert columns() == shutil.get_terminal_size().columns
+    monkeypatch.delenv("COLUMNS")
+    assert columns() == shutil.get_terminal_size().columns
+
+
 OTHER_TABLES = {"lacks one": {**EXITS, 5: "more"}, "one more": {key: EXITS[key] for key in EXITS if key != 3}}
 test_promise, test_twin = promises(
     Promise(check_one_table, EXITS, OTHER_TABLES, epilogs=EPILOGS),
     Promise(check_closed, main, AS_THEY_ARE, caught=(AttributeError,)),
     Promise(check_encoding, main, AS_THEY_ARE, caught=(UnicodeEncodeError,)),
+    Promise(
+        check_columns,
+        columns,
+        {"of 80": lambda: 80, "as told": lambda: int(os.environ["COLUMNS"])},
+        (ValueError, KeyError),
+    ),
+    *(
+        Promise(check_light, "says_imports", [] if given == "--help" else ["imports_all"], given=given)
+        for given in LIGHT
+    ),
     # What is wrong with one of them is wrong with each.
     *(Promise(check_examples, str, CHANGES if name == "run" else {}, name=name) for name in COMMANDS),
     *(

@@ -13,8 +13,8 @@ from qps_service.configuration.loader import Flags, load
 from qps_service.errors import EXIT_OK
 from qps_service.files.kernel import Files
 from qps_service.files.pipe import inherited
+from qps_service.following import stream
 from qps_service.following.stream import Stream
-from qps_service.service import pipeline
 from qps_service.service.pipeline import LogPipeline
 from qps_service.service.pipelines import Pipelines
 from qps_service.values.positions import PIPES, Identity, Position
@@ -207,10 +207,10 @@ test_promise, test_twin = promises(
         other_logs_go_on: {"Eager": EAGER},
         once_reads_to_the_end: {"Impatient": IMPATIENT, "Unmarked": UNMARKED},
         totals_go_on: {
-            "Forgetful": Patches((pipeline, "Stream", Forgetful)),
+            "Forgetful": Patches((stream, "Stream", Forgetful)),
             "CountsAgain": Patches((recount, "PIPES", -1)),
         },
-        directives_last_as_long_as_a_pipe: {"KnowsNoColumns": Patches((pipeline, "Stream", KnowsNoColumns))},
+        directives_last_as_long_as_a_pipe: {"KnowsNoColumns": Patches((stream, "Stream", KnowsNoColumns))},
     },
     Promise(a_late_pipe_is_followed, None, {"Blind": BLIND}, (IndexError,)),
 )
