@@ -103,11 +103,6 @@ def fill_the_store() -> None:
 GATE, REACHED = "/run/faults/gate", "/run/faults/reached"
 
 
-def end_at_once() -> None:
-    """Never gets as far as the program."""
-    os._exit(1)
-
-
 def take_all() -> None:
     """On a word through the gate it takes files, then tasks, then memory, as much of each as it gets, but no
     more than is given here; and tells as it goes how much it has, in the end in MiB. Then it is killed."""

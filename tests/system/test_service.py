@@ -193,8 +193,8 @@ def test_twice_as_many_files_tasks_and_memory_are_noticed(service: Service) -> N
 
 
 def failed_starts(service: Service, **settings: str) -> int:
-    """Of a service that ends at once, until systemd gives up."""
-    service.inject(faults.end_at_once, RestartSec="0", **settings)
+    """Of a service that cannot start, until systemd gives up."""
+    service.override(ExecStartPre="\nExecStartPre=+/bin/false", RestartSec="0", **settings)
     with service.follow() as journal:
         with pytest.raises(GuestError):
             service.start()
@@ -205,7 +205,7 @@ def failed_starts(service: Service, **settings: str) -> int:
 @on_one
 def test_systemd_gives_up_after_ten_starts_until_the_failures_are_reset(service: Service) -> None:
     assert failed_starts(service) == 10
-    service.guest.path("/run/faults/sitecustomize.py").unlink()
+    service.override()
     with pytest.raises(GuestError):
         service.begin()
     service.guest.systemctl("reset-failed", UNIT)
