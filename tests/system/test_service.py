@@ -153,6 +153,7 @@ def test_a_watchdog_ping_from_a_thread_is_noticed(service: Service) -> None:
 
 HELD = {"files": {4096}, "tasks": {64}, "memory": range(200, 257)}  # MiB, beside those that it had before
 PAGE_HELD = {"tasks": {16}, "memory": range(200, 257)}
+MENDED = "/run/faults/mended"
 EXITED = "98e322203f7a4ed290d09fe03c09fe15"  # SD_MESSAGE_UNIT_PROCESS_EXIT
 
 
@@ -194,7 +195,7 @@ def test_twice_as_many_files_tasks_and_memory_are_noticed(service: Service) -> N
 
 def failed_starts(service: Service, **settings: str) -> int:
     """Of a service that cannot start, until systemd gives up."""
-    service.override(ExecStartPre="\nExecStartPre=+/bin/false", RestartSec="0", **settings)
+    service.override(ExecStartPre=f"\nExecStartPre=+/usr/bin/test -e {MENDED}", RestartSec="0", **settings)
     with service.follow() as journal:
         with pytest.raises(GuestError):
             service.start()
@@ -205,7 +206,7 @@ def failed_starts(service: Service, **settings: str) -> int:
 @on_one
 def test_systemd_gives_up_after_ten_starts_until_the_failures_are_reset(service: Service) -> None:
     assert failed_starts(service) == 10
-    service.override()
+    service.guest.write(MENDED, "")
     with pytest.raises(GuestError):
         service.begin()
     service.guest.systemctl("reset-failed", UNIT)
