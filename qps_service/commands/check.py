@@ -20,7 +20,15 @@ from qps_service.counting.budget import Budget
 from qps_service.counting.rules import Rule, apply_all
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.files.dated_names import is_dated
-from qps_service.files.kernel import MOUNTED_ALONE, Files, NotRegularError, Seen, group_name, user_name
+from qps_service.files.kernel import (
+    LEDGER,
+    MOUNTED_ALONE,
+    Files,
+    NotRegularError,
+    Seen,
+    group_name,
+    user_name,
+)
 from qps_service.files.kernel import explain as explain_error
 from qps_service.files.pipe import inherited
 from qps_service.following.directories import dated_files
@@ -36,7 +44,7 @@ from qps_service.service.other_runs import runs_on
 from qps_service.service.own_files import apart
 from qps_service.service.own_user import Answer, as_user, hidden, protected, service_user
 from qps_service.service.rule_time import LIMIT, CpuLimit
-from qps_service.service.state_directory import LEDGER, STATE, objection_to
+from qps_service.service.state_directory import STATE, objection_to
 from qps_service.text.escape import show, show_path
 from qps_service.text.units import MILLISECOND, format_duration
 from qps_service.values.counts import OTHER, TOO_LONG, Scanned

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from qps_service.errors import ConfigError
-from qps_service.files.kernel import Files, group_name
+from qps_service.files.kernel import LEDGER, Files, group_name
 from qps_service.ledger.database import LedgerError
 from qps_service.ledger.ledger import Ledger
 from qps_service.service.process import boot_id
-from qps_service.service.state_directory import LEDGER
 from qps_service.text.escape import show_path
 
 STATE = "/var/lib/qps-reporter"  # the unit's StateDirectory=

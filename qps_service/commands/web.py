@@ -10,7 +10,8 @@ from functools import partial
 from qps_service.commands import read_by
 from qps_service.commands.reading import add_state
 from qps_service.errors import EXIT_OK, UsageError
-from qps_service.service.state_directory import LEDGER, holder_of
+from qps_service.files.kernel import LEDGER
+from qps_service.service.state_directory import holder_of
 from qps_service.service.systemd import handed_back
 from qps_service.web.assets import assets
 from qps_service.web.page import Page, host_of

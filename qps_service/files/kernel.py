@@ -38,6 +38,10 @@ PACE = 64
 NAMES = 4096  # of a directory, that are looked at together
 # Who reads so much at once has a whole text before him: to count its lines, or to compare it.
 LARGE = 256 * 1024  # bytes
+LEDGER = "ledger.db"  # the service's own, in its state directory
+# What SQLite has locks on (https://sqlite.org/howtocorrupt.html, 2.2). To close any descriptor of such a file
+# would drop them all (fcntl(2), Record locks), and to close one of O_PATH drops none.
+_LOCKED = (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm")
 # What is wrong with a log of which `is_mounted_alone` is true, for people.
 MOUNTED_ALONE = (
     "mounted as a single file: after the next rotation outside it stays the old file, "
@@ -102,8 +106,18 @@ class Files:
                 self.working()
 
     def open(self, path: str) -> int:
-        """A descriptor for reading. Never blocks, not even on a FIFO."""
-        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        """A descriptor for reading. Never blocks, not even on a FIFO. Raises OSError for a ledger, to which
+        whoever owns a log's directory may lay a link at any time."""
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            if os.path.basename(self.path_of(place) or "") in _LOCKED:
+                raise OSError(errno.EINVAL, "it leads to a ledger")
+            return os.open(f"/proc/self/fd/{place}", flags)
+        except FileNotFoundError:  # there is no /proc
+            return os.open(path, flags)
+        finally:
+            os.close(place)
 
     def close(self, descriptor: int) -> None:
         """Give the descriptor back."""

@@ -3,6 +3,10 @@
 What an output wrote into a log would be counted, and reported again; a report in the ledger would end it. So
 paths are compared by what is there: the file, through symbolic and hard links, /proc and bind mounts, and the
 directory and the name, where there is no file yet.
+
+A link of somebody else's is no reason to refuse anything, or whoever owns the directory of one log could keep
+all from being counted: no output follows one in its place, and no log is read that leads to a ledger
+(files/kernel.py).
 """
 
 import os
@@ -16,9 +20,9 @@ from qps_service.configuration.path_patterns import PathPattern
 from qps_service.configuration.sources import directory_of
 from qps_service.configuration.types import Config, LogConfig
 from qps_service.errors import ConfigError
-from qps_service.files.kernel import Files
+from qps_service.files.kernel import LEDGER, Files
 from qps_service.files.rotated_names import siblings
-from qps_service.service.state_directory import LEDGER
+from qps_service.service.state_directory import is_led_by_others
 from qps_service.text.escape import show_path
 
 if TYPE_CHECKING:
@@ -44,10 +48,10 @@ def apart(config: Config, streams: Sequence[str] = ()) -> Config:
     """The same, if its outputs are apart from all else, and so are those of STREAMS that are given. Raises
     ConfigError."""
     given, config = config, config._replace(logs=tuple(_each(config.logs)))
-    logs = {log.path: _place(log.path) for log in config.logs}
+    logs = {log.path: _place_of_log(log.path) for log in config.logs}
     paths = {kind_of(each).name: getattr(each, "path", None) for each in config.outputs}
     written = {f"output.{name}.path": path for name, path in paths.items() if path is not None}
-    places = {where: _place(path) for where, path in written.items()}
+    places = {where: _place_of_output(path) for where, path in written.items()}
     problems: list[str] = []
 
     def refuse(where: str, path: str, *found: Iterable[str]) -> None:
@@ -130,8 +134,8 @@ def _would_match(place: Place, pattern: str) -> bool:
     last = PathPattern(f"/{os.path.basename(pattern)}")
     if all(last.match(f"/{name}") is None for _, name in place.names):
         return False
-    looked = _found(pattern).directories
-    return any(_directory(each) == directory for each in looked for directory, _ in place.names)
+    looked = {_directory(each) for each in _found(pattern).directories if not is_led_by_others(each)}
+    return any(directory in looked for directory, _ in place.names)
 
 
 def _found(pattern: str) -> "Finding":
@@ -148,6 +152,17 @@ def _aliases(place: Place, directory: str) -> list[str]:
         found = [name for name, inode, _ in FILES.entries(directory) if inode == place.file[1]]
         return [name for name in found if _file(os.path.join(directory, name)) == place.file]
     return []
+
+
+def _place_of_log(path: str) -> Place:
+    return Place(None, frozenset({os.path.split(path)})) if is_led_by_others(path) else _place(path)
+
+
+def _place_of_output(path: str) -> Place:
+    directory, name = os.path.split(path)
+    if os.path.islink(path) and is_led_by_others(os.path.join(_real(directory), name)):
+        return Place(None, frozenset({(_directory(directory), name)}))
+    return _place(path)
 
 
 def _place(path: str) -> Place:

@@ -14,10 +14,9 @@ import os
 import stat
 
 from qps_service.errors import ConfigError, StateHeldError
-from qps_service.files.kernel import user_name
+from qps_service.files.kernel import LEDGER, user_name
 from qps_service.text.escape import show_path
 
-LEDGER = "ledger.db"
 STATE = "/var/lib/qps-reporter"  # the unit's StateDirectory=; instances have theirs in it
 _LINKS = 40  # the kernel follows no more of them (path_resolution(7))
 
@@ -97,6 +96,15 @@ def objection_to(path: str) -> str | None:
     except OSError as error:
         return error.strerror
     return None
+
+
+def is_led_by_others(path: str) -> bool:
+    """Whether a symbolic link on the way is neither root's nor ours."""
+    try:
+        _require_own_links(path)
+    except OSError as error:
+        return error.errno == errno.EPERM
+    return False
 
 
 def _require_own(status: os.stat_result, what: str) -> None:

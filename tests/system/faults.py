@@ -5,6 +5,7 @@ has nothing beside it but the standard library and systemd's module. Some faults
 live with them. Others, which say so, make it break a promise, to show that the test of that notices.
 """
 
+import contextlib
 import ctypes
 import glob
 import json
@@ -95,6 +96,40 @@ def fill_the_store() -> None:
         descriptor = os.open("/usr/bin/qps-reporter", os.O_RDONLY)
         notify(f"FDSTORE=1\nFDNAME=gone@0@1-{number}", fds=[descriptor])
         os.close(descriptor)
+
+
+# --- what the unit has too little of
+
+GATE, REACHED = "/run/faults/gate", "/run/faults/reached"
+
+
+def take_all() -> None:
+    """On a word through the gate it takes files, then tasks, then memory, as much of each as it gets, but no
+    more than is given here; and tells as it goes how much it has, in the end in MiB. Then it is killed."""
+    threading.Thread(target=take, args=(10_000, 200, 400), daemon=True).start()
+
+
+def take(files: int, tasks: int, memory: int) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # the loop gets them
+    with open(GATE) as gate:
+        gate.read()
+    with open(REACHED, "w", buffering=1) as reached:
+        held: list[int] = []
+        with contextlib.suppress(OSError):
+            while len(held) < files:
+                held.append(os.open("/dev/null", os.O_RDONLY))
+        print("files", max(held) + 1, file=reached)
+        for descriptor in held:
+            os.close(descriptor)
+        with contextlib.suppress(RuntimeError):
+            for _ in range(tasks):
+                threading.Thread(target=threading.Event().wait, daemon=True).start()
+        print("tasks", len(os.listdir("/proc/self/task")), file=reached)
+        pages = []
+        for size in range(1, memory):
+            pages.append(b"x" * (1 << 20))
+            print("memory", size, file=reached)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 # --- what the sandbox denies

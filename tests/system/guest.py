@@ -25,6 +25,8 @@ from tests.system.journal import Entry, JournalStream, parse_entry
 
 FUSE = "/dev/fuse"
 LONG = 4 * HANG  # for what takes half a minute when the machine has nothing else to do
+CGROUP_V1 = Path("/sys/fs/cgroup")
+HELD_BY_V1 = (("memory", "memory.limit_in_bytes", "MemoryMax"), ("pids", "pids.max", "TasksMax"))
 INSTALL = (
     *("env", "DEBIAN_FRONTEND=noninteractive"),
     *("apt-get", "install", "--yes", "--no-install-recommends"),
@@ -153,6 +155,21 @@ class Guest:
     def show(self, unit: str, name: str) -> str:
         """One property of a unit."""
         return self.systemctl("show", "--property", name, "--value", unit)
+
+    def hold(self, unit: str) -> None:
+        """Have the kernel hold a running unit to the MemoryMax= and TasksMax= that systemd shows of it.
+
+        Where the host's cgroup2 has these controllers, the guest's systemd has done so. Where cgroup v1 has
+        them, no guest gets them, and the host does it in its place.
+        """
+        (processes,) = self.cgroup.rglob(f"{unit}/cgroup.procs")
+        for controller, limit, name in HELD_BY_V1:
+            if not processes.with_name(f"{controller}.max").exists():
+                own = CGROUP_V1 / controller / self.directory.name / unit
+                own.mkdir(parents=True, exist_ok=True)
+                (own / limit).write_text(self.show(unit, name))
+                for process in processes.read_text().split():
+                    (own / "cgroup.procs").write_text(process)
 
     def journal(self, *matches: str, after: str | None = None) -> list[Entry]:
         """The journal's entries, oldest first, all written before the call included."""

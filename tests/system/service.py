@@ -13,7 +13,7 @@ from tests.system import faults
 from tests.system.guest import Guest
 from tests.system.journal import Entry, JournalStream
 
-UNIT, SOCKET = "qps-reporter.service", "qps-reporter.socket"
+UNIT, SOCKET, PAGE = "qps-reporter.service", "qps-reporter.socket", "qps-reporter-web.service"
 LOG = "/var/log/access.log"
 LEDGER = "/var/lib/qps-reporter/ledger.db"
 CONFIGURATION = "/etc/qps-reporter/qps-reporter.toml"
@@ -34,17 +34,17 @@ def lines(count: int, route: str = "/", status: int = 200) -> str:
 
 
 class Service:
-    """qps-reporter.service in a guest."""
+    """qps-reporter.service in a guest, or another unit of the package's."""
 
-    def __init__(self, guest: Guest) -> None:
-        self.guest = guest
+    def __init__(self, guest: Guest, unit: str = UNIT) -> None:
+        self.guest, self.unit = guest, unit
         self._since = ""  # journal cursor: what came before belongs to another test
 
     def reset(self) -> None:
         """Stop it and remove what it and its log left."""
         self.guest.run("systemctl", "stop", SOCKET, UNIT)
         self.guest.run("systemctl", "reset-failed", UNIT, check=False)
-        drop_ins = (f"/run/systemd/system/{unit}.d" for unit in (SOCKET, UNIT))
+        drop_ins = (f"/run/systemd/system/{unit}.d" for unit in (SOCKET, UNIT, PAGE))
         for place in (*drop_ins, "/var/lib/qps-reporter", "/run/faults"):
             shutil.rmtree(self.guest.path(place), ignore_errors=True)
         for generation in self.guest.path("/var/log").glob("access.log*"):
@@ -57,9 +57,12 @@ class Service:
         self.guest.write(CONFIGURATION, text)
 
     def override(self, **settings: str) -> None:
-        """Set the unit's [Service] settings with a drop-in."""
-        text = "".join(f"{name}={value}\n" for name, value in settings.items())
-        self.guest.write("/run/systemd/system/qps-reporter.service.d/test.conf", f"[Service]\n{text}")
+        """Set settings of the unit's [Service], or StartLimit... of its [Unit], with a drop-in."""
+        text = "".join(
+            f"[{'Unit' if name.startswith('StartLimit') else 'Service'}]\n{name}={value}\n"
+            for name, value in settings.items()
+        )
+        self.guest.write(f"/run/systemd/system/{self.unit}.d/test.conf", text)
         self.guest.systemctl("daemon-reload")
 
     def inject(self, *chosen: Callable[[], None], **settings: str) -> None:
@@ -81,7 +84,7 @@ class Service:
 
     def start(self) -> None:
         """Returns when the service says that it is ready."""
-        self.guest.systemctl("start", UNIT)
+        self.guest.systemctl("start", self.unit)
 
     def begin(self, interval: str = "1s", log: str = "") -> None:
         """Start it with such a configuration and this in its log."""
@@ -91,15 +94,15 @@ class Service:
 
     def stop(self) -> None:
         """Returns when the service has ended."""
-        self.guest.systemctl("stop", UNIT)
+        self.guest.systemctl("stop", self.unit)
 
     def reload(self) -> None:
         """Returns when the service has been told to reload."""
-        self.guest.systemctl("reload", UNIT)
+        self.guest.systemctl("reload", self.unit)
 
     def show(self, name: str) -> str:
         """One of the unit's properties."""
-        return self.guest.show(UNIT, name)
+        return self.guest.show(self.unit, name)
 
     def append(self, text: str) -> None:
         """Write to the log, as the web server's user would: the service may read it through adm."""
@@ -117,7 +120,7 @@ class Service:
 
     def entries(self) -> list[Entry]:
         """All that the journal holds on the unit since the reset, systemd's own messages included."""
-        return self.guest.journal(f"--unit={UNIT}", after=self._since)
+        return self.guest.journal(f"--unit={self.unit}", after=self._since)
 
     def reports(self) -> list[Entry]:
         """The entries that are reports."""
@@ -134,7 +137,7 @@ class Service:
     @contextlib.contextmanager
     def follow(self) -> Iterator[JournalStream]:
         """The unit's entries since the reset, as they come."""
-        with self.guest.follow(f"--unit={UNIT}", after=self._since) as stream:
+        with self.guest.follow(f"--unit={self.unit}", after=self._since) as stream:
             yield stream
 
 

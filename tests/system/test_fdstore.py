@@ -252,6 +252,12 @@ def test_a_full_store_does_not_hinder_the_next_start(service: Service) -> None:
 
 @pytest.mark.twin
 @on_one
-def test_a_limit_too_low_for_a_full_store_is_noticed(service: Service) -> None:
-    with pytest.raises(GuestError):
-        fill(service, LimitNOFILE="1024")
+@pytest.mark.parametrize(
+    ("name", "limit", "caught"),
+    [("LimitNOFILE", "1024", GuestError), ("FileDescriptorStoreMax", "2048", AssertionError)],
+)
+def test_a_limit_too_low_for_a_full_store_and_a_larger_store_are_noticed(
+    service: Service, name: str, limit: str, caught: type[Exception]
+) -> None:
+    with pytest.raises(caught):
+        fill(service, **{name: limit})

@@ -4,7 +4,7 @@ Each test begins without log, state or journal entries of the ones before.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 
 import pytest
 
@@ -18,6 +18,7 @@ from tests.system.service import (
     LEDGER,
     LOG,
     NEVER,
+    PAGE,
     UNIT,
     Service,
     await_requests,
@@ -148,6 +149,76 @@ def test_a_watchdog_ping_from_a_thread_is_noticed(service: Service) -> None:
         hang_until_killed(service, journal, timeout=6)
 
 
+# --- what the kernel and systemd hold it to
+
+HELD = {"files": {4096}, "tasks": {64}, "memory": range(200, 257)}  # MiB, beside those that it had before
+PAGE_HELD = {"tasks": {16}, "memory": range(200, 257)}
+MENDED = "/run/faults/mended"
+EXITED = "98e322203f7a4ed290d09fe03c09fe15"  # SD_MESSAGE_UNIT_PROCESS_EXIT
+
+
+def beyond(held: Service, begin: Callable[[], object], **settings: str) -> dict[str, int]:
+    """How much of each a unit's process has when it gets no more: of memory, when it is killed."""
+    held.inject(faults.take_all, LimitCORE="0", MemorySwapMax="0", RestartSec="0", **settings)
+    held.guest.run("mkfifo", "--mode=666", faults.GATE)
+    before = held.guest.journal_cursor()
+    begin()
+    held.guest.hold(held.unit)
+    with held.guest.follow(f"--unit={held.unit}", after=before) as journal:
+        held.guest.run("sh", "-c", f"echo >{faults.GATE}")
+        journal.until(lambda entry: "UNIT_RESULT" in entry)
+    told = held.guest.path(faults.REACHED).read_text().splitlines()
+    return {name: int(figure) for name, figure in map(str.split, told)}
+
+
+def unheld(found: dict[str, int], held: Mapping[str, Container[int]]) -> list[str]:
+    """What is another figure."""
+    return [name for name, figures in held.items() if found[name] not in figures]
+
+
+@on_one
+def test_no_more_files_tasks_or_memory_than_its_unit_says_and_it_counts_on(service: Service) -> None:
+    found = beyond(service, service.begin)
+    assert unheld(found, HELD) == []
+    with service.follow() as journal:
+        service.append(lines(7))
+        await_requests(journal, 7)
+    assert (service.show("NRestarts"), service.show("ActiveState")) == ("1", "active")
+
+
+@pytest.mark.twin
+@on_one
+def test_twice_as_many_files_tasks_and_memory_are_noticed(service: Service) -> None:
+    found = beyond(service, service.begin, LimitNOFILE="8192", TasksMax="128", MemoryMax="512M")
+    assert unheld(found, HELD) == ["files", "tasks", "memory"]
+
+
+def failed_starts(service: Service, **settings: str) -> int:
+    """Of a service that cannot start, until systemd gives up."""
+    service.override(ExecStartPre=f"\nExecStartPre=+/usr/bin/test -e {MENDED}", RestartSec="0", **settings)
+    with service.follow() as journal:
+        with pytest.raises(GuestError):
+            service.start()
+        journal.until(lambda entry: "Start request repeated too quickly" in entry["MESSAGE"])
+    return sum(entry.get("MESSAGE_ID") == EXITED for entry in service.entries())
+
+
+@on_one
+def test_systemd_gives_up_after_ten_starts_until_the_failures_are_reset(service: Service) -> None:
+    assert failed_starts(service) == 10
+    service.guest.write(MENDED, "")
+    with pytest.raises(GuestError):
+        service.begin()
+    service.guest.systemctl("reset-failed", UNIT)
+    service.start()
+
+
+@pytest.mark.twin
+@on_one
+def test_twice_as_many_starts_are_noticed(service: Service) -> None:
+    assert failed_starts(service, StartLimitBurst="20") == 20
+
+
 # --- who looks at it
 
 
@@ -211,6 +282,30 @@ OF_THE_LEDGER = ("/var/lib/qps-reporter", LEDGER, f"{LEDGER}-wal", f"{LEDGER}-sh
 def test_whoever_is_in_its_group_reads_the_ledger_whatever_became_of_the_service(reader: Service) -> None:
     assert reader.show("UMask") == "0027"
     is_read_beside(reader)
+
+
+@pytest.fixture
+def page(reader: Service) -> Service:
+    """The page's process, which systemd starts for whoever asks."""
+    return Service(reader.guest, PAGE)
+
+
+@on_one
+def test_no_more_tasks_or_memory_than_the_pages_unit_says_and_it_is_there_again(
+    reader: Service, page: Service
+) -> None:
+    reader.begin()
+    assert unheld(beyond(page, lambda: seen_in_the_page(reader)), PAGE_HELD) == []
+    assert seen_in_the_page(reader)[1:] == (True, True)
+    assert (reader.show("NRestarts"), reader.show("ActiveState")) == ("0", "active")
+
+
+@pytest.mark.twin
+@on_one
+def test_twice_as_many_tasks_and_memory_of_the_page_are_noticed(reader: Service, page: Service) -> None:
+    reader.begin()
+    found = beyond(page, lambda: seen_in_the_page(reader), TasksMax="32", MemoryMax="512M")
+    assert unheld(found, PAGE_HELD) == ["tasks", "memory"]
 
 
 @pytest.mark.twin

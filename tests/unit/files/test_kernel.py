@@ -1,6 +1,7 @@
 """What the kernel is asked that Python 3.11 has no word for."""
 
 import ctypes
+import fcntl
 import os
 import subprocess
 import time
@@ -82,8 +83,25 @@ def check_signs_of_life(tmp_path: Path) -> None:
     assert (counted, len(signs) - counted) >= (32, 3 * 32)
 
 
+def check_no_ledger_is_opened(tmp_path: Path) -> None:
+    """By a link, or by its name: the process has locks on it, which end where any descriptor is closed."""
+    for name in ("ledger.db", "ledger.db-wal", "ledger.db-shm"):
+        file, link = tmp_path / name, tmp_path / "access.log"
+        link.symlink_to(file)
+        with file.open("w") as ledger:
+            fcntl.lockf(ledger, fcntl.LOCK_EX)
+            for path in (file, link):
+                with pytest.raises(OSError, match="it leads to a ledger"):
+                    os.close(Files().open(str(path)))
+            assert f":{file.stat().st_ino} " in Path("/proc/locks").read_text()
+        link.unlink()
+    file.rename(tmp_path / "ledger.db.log")
+    os.close(Files().open(f"{tmp_path}/ledger.db.log"))
+
+
 test_promise, test_twin = promises(
     {
+        check_no_ledger_is_opened: {"any file": Patches((kernel, "_LOCKED", ()))},
         check_birth: {"no mask": Patches((kernel, "_STATX_BTIME", 0x1000))},
         check_times_fit_into_the_ledger: {"any time": Patches((kernel, "_within", lambda time: time))},
         check_signs_of_life: {"silent": Patches((kernel, "LARGE", 512 * 1024))},

@@ -233,6 +233,57 @@ test_apart, test_apart_twin = promises(
 )
 
 
+def given_away(site: Path, name: str, target: str) -> None:
+    """A link of somebody else's, in a directory of his."""
+    (site / "theirs").mkdir(exist_ok=True)
+    link = site / "theirs" / name
+    link.symlink_to(site / target)
+    os.chown(link, 65534, 65534, follow_symlinks=False)
+
+
+def links_of_others_refuse_nothing(site: Path) -> None:
+    """Neither where a log is, or would be by a pattern, nor where an output is."""
+    for name, target in {
+        "a.log": "state/ledger.db",
+        "b.log": "q.toml",
+        "c.log": "out/reports",
+        "d": "state",
+        "reports": "state/ledger.db-wal",
+        "q.prom": "logs/access.log",
+    }.items():
+        given_away(site, name, target)
+    logs = f'[log.c]\npath = "{site}/theirs/*.log"\n[log.d]\npath = "{site}/thei*/d/*"\n'
+    logs += f'[log.e]\npath = "{site}/theirs/a.log"\n'
+    assert refusals(site, f"{site}/out/reports", logs=logs) == []
+    assert refusals(site, f"{site}/theirs/reports", f"{site}/theirs/q.prom") == []
+
+
+@needs_root
+def test_links_of_others_refuse_nothing(site: Path) -> None:
+    links_of_others_refuse_nothing(site)
+
+
+@needs_root
+@pytest.mark.twin
+@pytest.mark.parametrize("name", ["_place_of_log", "_place_of_output"])
+def test_whoever_follows_them_is_noticed(site: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(own_files, name, own_files._place)
+    with pytest.raises(AssertionError):
+        links_of_others_refuse_nothing(site)
+
+
+@needs_root
+@pytest.mark.twin
+def test_whoever_looks_through_them_for_a_pattern_is_noticed(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_away(site, "d", "state")
+    logs = f'[log.d]\npath = "{site}/thei*/d/*.db"\n'
+    assert refusals(site, logs=logs) == []
+    monkeypatch.setattr(own_files, "is_led_by_others", lambda _: False)
+    assert refusals(site, logs=logs)
+
+
 @needs_root
 def test_another_mount(site: Path) -> None:
     """The same directory, bound to another place: only device and inode tell."""
