@@ -66,7 +66,7 @@ make_release() {
 say_scanner() {
     local scanner
     # -I: not the checkout's.
-    scanner=$("$release/bin/python" -I -c 'from qps_service.scanning.scanner import describe; print(describe({}))')
+    scanner=$("$release/bin/python" -I -c 'from qps_service.scanning.built import describe; print(describe({}))')
     say "it has the $scanner"
     [[ $scanner == native* ]] || say "to have the native one: a C compiler and Python's headers (Debian: gcc and" \
         "python3-dev; Fedora: gcc and python3-devel); then run this again"

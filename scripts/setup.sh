@@ -143,7 +143,7 @@ END
     DIST_EXTRA_CONFIG=$PWD/.venv/setuptools.cfg \
         .venv/bin/pip install --no-cache-dir --quiet --disable-pip-version-check \
         --config-settings editable_mode=compat --editable ".$extra" >&2
-    scanner=$(.venv/bin/python -c 'from qps_service.scanning.scanner import describe; print(describe({}))')
+    scanner=$(.venv/bin/python -c 'from qps_service.scanning.built import describe; print(describe({}))')
     case $purpose:$scanner in
     test:native*) ;;
     test:*) die "the native scanner must be there to be tested, and it is the $scanner" ;;
