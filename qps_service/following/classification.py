@@ -400,11 +400,14 @@ class Classifier:
         known = None
         with suppress(CompressedError):  # what is damaged is told of by whoever reads it
             known = self._known_part(fresh, surroundings) if may_part else None
-        if known is None or b"\n" not in read(_BLOCK, known.until):
+        if known is None:
+            return None
+        certain = known.until - known.doubtful
+        goes_on = certain > whole and b"\n" in read(_BLOCK, known.until)
+        if not (goes_on or certain == whole < known.until):
             return None
         last = max(known.until - TAIL_LIMIT, 0)
-        is_sure = proves(read(known.until - last, last), by_time=True)
-        if not is_sure or known.until - known.doubtful <= whole:
+        if not proves(read(known.until - last, last), by_time=True):
             return None
         self._announcer.recognised(position.name, count_lines(source, known.until), known.doubtful)
         return Found(source, begin_at(source, position, known.until))
@@ -551,12 +554,14 @@ class Classifier:
         opened = [(each.position, each.source) for each in surroundings.held.values()]
         opened += [(each.position, each.source) for each in surroundings.found]
         return any(
-            goes_further(position, known)
+            goes_further(position, known, read)
             or (
-                position.offset == known.offset and not goes_beyond(source, its) and are_alike(read, its.read)
+                position.offset == known.offset
+                and begins_alike(position, read)
+                and not goes_beyond(source, its)
+                and are_alike(read, its.read)
             )
             for position, its in opened
-            if begins_alike(position, read)
         )
 
     def _resembles_held(self, read: Read, seen: Seen, surroundings: Surroundings) -> Resemblance:

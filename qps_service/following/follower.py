@@ -263,6 +263,8 @@ class Follower:
             )
             for each in found:
                 active_at = self._written_at(each) if resuming else None
+                # Before the log can be seen, others of its files may be.
+                self._is_replaced |= resuming and not each.position.number
                 self._held.adopt(each, now, active_at=active_at, reached_at=self._reached(each, now))
                 self._announcer.rotated(now, len(self._held))
                 again |= self._directories.learn(each.position.name)

@@ -75,7 +75,7 @@ class StartPosition:
             resemblance, known = self._known_files.resembles(source.read, is_present)
             if known and resemblance is Resemblance.CONTINUED:
                 part = self._known_part(source, fresh, held, has_name, anew=False)
-                if part and part.until - part.doubtful > known.offset:
+                if part and part.until > known.offset:
                     # It goes on where that one does not, and what comes then was read in yet another one.
                     return self._after_known_part(source, fresh, held, has_name, arrival)
                 self._announcer.recognised(path, count_lines(source, known.offset))

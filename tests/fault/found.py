@@ -7,7 +7,7 @@ import time
 
 from tests.fault.restarts import begun, pack
 from tests.fault.scenarios import Make
-from tests.following import SECOND, BlindFiles, NoInotify, Rig
+from tests.following import LINE_SIZE, SECOND, BlindFiles, NoInotify, Rig
 from tests.model.toy_disk import ToyFiles, WallClock
 
 EQUAL = b"GET /health 200\n"
@@ -778,3 +778,74 @@ def mirror_written_in_the_same_moment(make: Make) -> None:
     rig.writer()
     rig.start()
     rig.check(losses=[])
+
+
+def lines_that_an_earlier_text_has_too(make: Make) -> None:
+    """They have no time. What is written to a backup in the log's place stands by chance in the text that it
+    replaced, of which there is a copy; the log is truncated while nobody runs."""
+    rig, old = begun(make)
+    rig.renew(closing=old).close()
+    different_lines(rig, 60)
+    rig.look()
+    shutil.copy(rig.path, rig.root / "backup")
+    log = rig.writer()
+    log.raw(EQUAL, EQUAL.rstrip())
+    log.lines(20)
+    log.close()
+    rig.look()
+    shutil.copy(rig.path, rig.beside("the copy"))
+    (rig.root / "backup").rename(rig.path)
+    rig.look()
+    rig.writer().raw(EQUAL, EQUAL.rstrip())
+    rig.look()
+    rig.stop()
+    os.utime(rig.beside("the copy"), (time.time() + 9,) * 2)
+    rig.copytruncate()
+    rig.start()
+    rig.check(losses=[])
+
+
+def rotated_where_a_link_leads_that_is_away(make: Make) -> None:
+    """The link was set anew while nobody ran, and is on a volume that comes after the start."""
+    rig = make()
+    for day in ("28", "29"):
+        (rig.root / day).mkdir()
+    rig.path.symlink_to(rig.root / "28/access.log")
+    log = rig.writer()
+    rig.look()
+    log.lines(2)
+    rig.look()
+    rig.stop()
+    rig.path.unlink()
+    rig.path.symlink_to(rig.root / "29/access.log")
+    rig.writer().lines(9)
+    (rig.root / "29/access.log").rename(rig.root / "29/access.log.1")
+    rig.writer().lines(1)
+    here, away = rig.path.parent, rig.root.parent / f"{rig.root.name}-unmounted"
+    here.rename(away)
+    here.mkdir()
+    rig.start()
+    rig.look()
+    here.rmdir()
+    away.rename(here)
+    rig.check(losses=[])
+
+
+def backup_of_a_mirror_after_a_kill(make: Make, *, rotates: bool) -> None:
+    """No line is known by itself then. What the mirror had of its own is not counted again; nothing tells it
+    from what was written to the backup, and so much may be lost."""
+    rig, _ = begun(make)
+    mirror(rig, 3)
+    rig.look()
+    shutil.copy(rig.path, rig.root / "backup")
+    rig.writer().lines(7)
+    rig.look()
+    rig.kill()
+    (rig.root / "backup").rename(rig.path)
+    rig.writer().lines(3)
+    if rotates:
+        rig.renew()
+    rig.start()
+    rig.settle()
+    assert not rig.seen - rig.expected
+    assert [loss.bytes for loss in rig.paper.losses if "may be new" in loss.what] == [6 * LINE_SIZE]

@@ -5,16 +5,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from qps_service.files import recognition
+from qps_service.files.fingerprint import begins_alike
 from qps_service.files.kernel import Seen
-from qps_service.files.recognition import TAIL_LIMIT, KnownPart, part_of, proves
+from qps_service.files.recognition import TAIL_LIMIT, KnownPart, best_part, part_of, proves
 from qps_service.files.rotated_names import is_compressed
 from qps_service.following import held_text, known_files, open_files, start_position
 from qps_service.following.classification import Found, Surroundings, are_alike
 from qps_service.following.discovery import Listing
 from qps_service.following.follower import Follower
-from qps_service.following.generation import Chunk
+from qps_service.following.generation import Chunk, Generation
 from qps_service.following.ignored_files import IgnoredFiles
-from qps_service.following.known_files import Read, Resemblance
+from qps_service.following.known_files import Read, Resemblance, goes_further
 from qps_service.values.positions import Position
 from tests.fault import found, twins
 from tests.promised import MadePromise, promises
@@ -223,11 +224,49 @@ class GoesByLength(Follower):
     """Takes a text for that of the file of which most was read, whatever a later one has of its own."""
 
     def read(self, now: int) -> Iterator[Chunk]:
-        def is_longer(position: Position, known: Position) -> bool:
-            return position.offset > known.offset
+        def is_longer(position: Position, known: Position, read: Read) -> bool:
+            return position.offset > known.offset and begins_alike(position, read)
 
         with twins.replaced("goes_further", is_longer, known_files):
             yield from super().read(now)
+
+
+class GoesByNumbers(Follower):
+    """Takes a text for that of the later file, though it has all of the earlier one, too."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        def is_later(position: Position, known: Position, read: Read) -> bool:
+            is_own = known.begun < known.offset < position.offset
+            return not (is_own and position.number < known.number) and goes_further(position, known, read)
+
+        with twins.replaced("goes_further", is_later, known_files):
+            yield from super().read(now)
+
+
+class FoundNoLog(twins.Spoilt):
+    """Takes a log that it found without its name for the one that the last commit knew."""
+
+    def spoil(self) -> None:
+        adopt = self._held.adopt
+
+        def as_before(found: Found, *rest: Any, **more: Any) -> Generation:
+            self._is_replaced = False
+            return adopt(found, *rest, **more)
+
+        self._held.adopt = as_before  # type: ignore[method-assign]
+
+
+class KnowsNoLaterText(twins.Spoilt):
+    """Takes what comes after one text for new, though another one went on there."""
+
+    def spoil(self) -> None:
+        def of_one(read: Read, size: int, has_name: Any, *, anew: bool) -> KnownPart | None:
+            positions = self._known_files.everything()[0]
+            return best_part(
+                part_of(each, read, size, has_name=has_name(each), anew=anew) for each in positions
+            )
+
+        self._known_files.known_part = of_one  # type: ignore[method-assign]
 
 
 class KnowsNoNames(twins.Spoilt):
@@ -330,6 +369,8 @@ TWINS = {
     found.inode_number_of_a_file_that_is_old: ForgetsByNumber,
     found.backup_written_over_the_log_and_truncated: ComparesWithWhatIsLeft,
     found.copy_of_a_backup_that_goes_on: GoesByLength,
+    found.lines_that_an_earlier_text_has_too: GoesByNumbers,
+    found.rotated_where_a_link_leads_that_is_away: FoundNoLog,
     found.lines_in_an_archive_of_what_was_let_go: KnowsNoNames,
     found.lines_beside_an_archive: TakesAnyArchive,
     found.backup_with_many_lines_written_over_the_log: twins.SaysNoDuplicate,
@@ -356,6 +397,16 @@ test_every_line_once, test_twin = promises(
         )
         for created in (False, True)
         for step, twin in ((1, twins.SaysNoDuplicate), (-1, TakesAnyOrder))
+    ),
+    *(
+        MadePromise(
+            found.backup_of_a_mirror_after_a_kill,
+            KnowsNoLaterText,
+            by="make",
+            label="rotated" if rotates else "log",
+            rotates=rotates,
+        )
+        for rotates in (False, True)
     ),
     *(
         MadePromise(
