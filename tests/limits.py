@@ -230,7 +230,7 @@ LIMITS = {
     ),
     "Text in which these lines are": Limit("files.recognition:TAIL_LIMIT", "files.test_recognition"),
     "Text in which they are, of a file that is open": Limit(
-        f"{FOLLOWING}held_text:HELD_LIMIT", "test_limits"
+        f"{FOLLOWING}read_texts:HELD_LIMIT", "test_limits"
     ),
     "Changes of names that wait for a log's look": Limit(
         f"{FOLLOWING}watcher:HINTS_KEPT", "following.test_watcher_shared"
@@ -362,7 +362,7 @@ UNSEEN = {
     "values.counts:SAMPLE_LIMIT": "scanning.pure heeds it",
     "values.positions:PREFIX_LIMIT": "what a text is known by",
     "values.positions:MARKER_LIMIT": "likewise",
-    "files.recognition:HELD_LIMIT": "following.held_text heeds it",
+    "files.recognition:HELD_LIMIT": "following.read_texts heeds it",
     "files.recognition:COPY_LIMIT": "likewise, of a copy",
     "formats.line:_BYTES_LIMIT": "what a number can be",
     "values.latency:SUM_LIMIT": "likewise: 292 years",

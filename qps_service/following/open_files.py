@@ -26,9 +26,9 @@ from qps_service.files.recognition import (
 )
 from qps_service.files.sources import count_lines
 from qps_service.following.announcer import Announcer
-from qps_service.following.classification import Found
 from qps_service.following.generation import Chunk, Generation
 from qps_service.following.known_files import KnownFiles, Resemblance
+from qps_service.following.read_texts import Found
 from qps_service.following.resume import InheritedFile
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import IgnoredFile, Position

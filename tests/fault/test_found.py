@@ -9,13 +9,13 @@ from qps_service.files.fingerprint import begins_alike
 from qps_service.files.kernel import Seen
 from qps_service.files.recognition import TAIL_LIMIT, KnownPart, best_part, part_of, proves
 from qps_service.files.rotated_names import is_compressed
-from qps_service.following import held_text, known_files, open_files, start_position
-from qps_service.following.classification import Found, Surroundings, are_alike
+from qps_service.following import known_files, open_files, read_texts
 from qps_service.following.discovery import Listing
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk, Generation
 from qps_service.following.ignored_files import IgnoredFiles
 from qps_service.following.known_files import Read, Resemblance, goes_further
+from qps_service.following.read_texts import Found, are_alike
 from qps_service.values.positions import Position
 from tests.fault import found, twins
 from tests.promised import MadePromise, promises
@@ -24,13 +24,13 @@ ForgetsWhereFilesWere = twins.spoilt(
     "ForgetsWhereFilesWere", "_discovery._look_where_they_were", lambda *_: {}
 )
 # Takes a text for that of a file which is gone, though another has more of it.
-TakesTheFirstText = twins.spoilt("TakesTheFirstText", "_discovery._classifier._is_of_held", lambda *_: False)
+TakesTheFirstText = twins.spoilt("TakesTheFirstText", "_discovery._texts.is_of_open", lambda *_: False)
 # Is content with the first copy of what it read, though another file has more of it.
 GoesOnInACopy = twins.spoilt("GoesOnInACopy", "_discovery._go_on_where_more_is", lambda *_: None)
 # Takes a copy of what nobody has read yet, and the file itself.
 TakesBoth = twins.spoilt("TakesBoth", "_discovery._classifier._original", lambda fresh, _: fresh)
 # Takes a file that has all that was read of an open one for its copy.
-GoesOnNowhereElse = twins.spoilt("GoesOnNowhereElse", "_discovery._classifier._after_held", lambda *_: None)
+GoesOnNowhereElse = twins.spoilt("GoesOnNowhereElse", "_discovery._texts.after_held", lambda *_: None)
 
 
 class TrustsTimes(twins.Spoilt):
@@ -91,7 +91,7 @@ DoubtsToTheEnd = twins.spoilt(
 # Takes whatever was at the log's name for what was created there.
 TakesAllForCreated = twins.spoilt("TakesAllForCreated", "_discovery._lineage.was_put", lambda path: False)
 # Goes on where a file did that begins like it, whatever stood in others.
-GoesOnInTheFirst = twins.spoilt("GoesOnInTheFirst", "_start._known_part", lambda *_, **__: None)
+GoesOnInTheFirst = twins.spoilt("GoesOnInTheFirst", "_start._texts.known_part", lambda *_, **__: None)
 
 
 class ForgetsTheLogsName(twins.Spoilt):
@@ -106,12 +106,11 @@ class ProvesByOneText(twins.Spoilt):
     """Takes two texts for one if what both have stands in a long one."""
 
     def spoil(self) -> None:
-        def resembles(read: Read, seen: Seen, surroundings: Surroundings) -> Resemblance:
-            held = surroundings.held.values()
-            is_alike = any(are_alike(read, each.source.read) for each in held)
+        def resemblance(read: Read, modified: int) -> Resemblance:
+            is_alike = any(are_alike(read, each.source.read) for each in self._held)
             return Resemblance.COPY if is_alike and proves(read(TAIL_LIMIT, 0)) else Resemblance.NONE
 
-        self._discovery._classifier._resembles_held = resembles  # type: ignore[method-assign]
+        self._discovery._texts.resemblance = resemblance  # type: ignore[method-assign]
 
 
 class LooksBelowTheLogOnly(twins.Spoilt):
@@ -158,11 +157,9 @@ class KnowsNoTimesOfOpenFiles(twins.Spoilt):
     """Takes the time of an archive for nothing, where the file that it was made of is open."""
 
     def spoil(self) -> None:
-        classifier = self._discovery._classifier
-        resembles = classifier._resembles_held
-        classifier._resembles_held = (  # type: ignore[method-assign]
-            lambda read, seen, surroundings: resembles(read, seen._replace(modified=0), surroundings)
-        )
+        texts = self._discovery._texts
+        resemblance = texts.resemblance
+        texts.resemblance = lambda read, modified: resemblance(read, 0)  # type: ignore[method-assign]
 
 
 class MissesTheEnd(Follower):
@@ -179,16 +176,17 @@ class TrustsInodeNumbers(twins.Spoilt):
     """Takes a file that has the inode's number of another for that one."""
 
     def spoil(self) -> None:
-        known_part, is_at = self._start._known_part, self._files.is_at
-        self._start._known_part = (  # type: ignore[method-assign]
-            lambda source, fresh, held, has_name, *, anew: known_part(
-                source, fresh, held, lambda each: is_at(each.name, each.identity[:2]), anew=anew
-            )
-        )
+        texts, is_at = self._start._texts, self._files.is_at
+        known_part = texts.known_part
+
+        def by_number(fresh: Found, is_there: Any, *, anew: bool = False) -> KnownPart | None:
+            return known_part(fresh, lambda each: is_at(each.name, each.identity[:2]), anew=anew)
+
+        texts.known_part = by_number  # type: ignore[method-assign]
 
 
 # Reads a file to its end, though the copy that is the log now has that, too.
-ReadsBoth = twins.spoilt("ReadsBoth", "_discovery._classifier._goes_on_in_copy", lambda *_: False)
+ReadsBoth = twins.spoilt("ReadsBoth", "_discovery._texts.is_in_copy", lambda *_: False)
 
 
 class KnowsNoWholeSeconds(twins.Spoilt):
@@ -216,7 +214,7 @@ class ComparesWithWhatIsLeft(Follower):
     """Compares with what stands in a file that was cut, and not with what was read of it."""
 
     def read(self, now: int) -> Iterator[Chunk]:
-        with twins.replaced("is_cut", lambda *_: False, held_text):
+        with twins.replaced("is_cut", lambda *_: False, read_texts):
             yield from super().read(now)
 
 
@@ -227,7 +225,7 @@ class GoesByLength(Follower):
         def is_longer(position: Position, known: Position, read: Read) -> bool:
             return position.offset > known.offset and begins_alike(position, read)
 
-        with twins.replaced("goes_further", is_longer, known_files):
+        with twins.replaced("goes_further", is_longer, known_files, read_texts):
             yield from super().read(now)
 
 
@@ -239,7 +237,7 @@ class GoesByNumbers(Follower):
             is_own = known.begun < known.offset < position.offset
             return not (is_own and position.number < known.number) and goes_further(position, known, read)
 
-        with twins.replaced("goes_further", is_later, known_files):
+        with twins.replaced("goes_further", is_later, known_files, read_texts):
             yield from super().read(now)
 
 
@@ -278,7 +276,7 @@ class KnowsNoNames(twins.Spoilt):
 
 
 # Takes an archive of one file for the copy of another.
-TakesAnyArchive = twins.spoilt("TakesAnyArchive", "_discovery._classifier.is_made_of_any", lambda *_: False)
+TakesAnyArchive = twins.spoilt("TakesAnyArchive", "_discovery._texts.is_made_of_held", lambda *_: False)
 
 
 class TakesAnyOrder(Follower):
@@ -289,7 +287,7 @@ class TakesAnyOrder(Follower):
             return bool(tail and other)
 
         with (
-            twins.replaced("has_row_of", has_lines_of, start_position),
+            twins.replaced("has_row_of", has_lines_of, read_texts),
             twins.replaced("has_row_of", has_lines_of, open_files),
         ):
             yield from super().read(now)
@@ -306,7 +304,7 @@ class KnowsItByItsNumberAlone(twins.Spoilt):
 LosesInSilence = twins.spoilt("LosesInSilence", "_discovery.take_losses", list)
 
 # Goes on where one text ends, or leaves out what begins one, whatever another tells of the lines that follow.
-GoesByOneText = twins.spoilt("GoesByOneText", "_discovery._classifier._after_parting", lambda *_: None)
+GoesByOneText = twins.spoilt("GoesByOneText", "_discovery._texts.after_parting", lambda *_: None)
 
 
 class ComparesNoPackedLines(Follower):
@@ -321,15 +319,15 @@ class ComparesWhatWasReadOnly(Follower):
     """Does not compare with what an open file holds, but with what was read of it."""
 
     def read(self, now: int) -> Iterator[Chunk]:
-        with twins.replaced("common_start", lambda one, other, start: start, held_text):
+        with twins.replaced("common_start", lambda one, other, start: start, read_texts):
             yield from super().read(now)
 
 
 # Takes an archive for that of a file that has its time, whatever stands in the two.
 GoesByTimeAlone = twins.spoilt(
     "GoesByTimeAlone",
-    "_discovery._classifier.is_made_of_any",
-    lambda held, source: (
+    "_discovery._texts.is_made_of_held",
+    lambda source, *held: (
         source.descriptor is None
         and any(each.source.seen().modified == source.seen().modified for each in held)
     ),

@@ -27,15 +27,14 @@ from qps_service.following.announcer import (
     ROTATIONS_SAID_EVERY,
     Announcer,
 )
-from qps_service.following.classification import Found
 from qps_service.following.directories import ASIDE_LIMIT, LogDirectories
 from qps_service.following.discovery import RETRIES
 from qps_service.following.follower import SWEEP_EVERY
-from qps_service.following.held_text import part_of_held
 from qps_service.following.hints import Lost
 from qps_service.following.ignored_files import IGNORED_LIMIT
 from qps_service.following.known_files import RETIRED_LIMIT, KnownFiles
 from qps_service.following.open_files import OpenFiles
+from qps_service.following.read_texts import Found, ReadTexts
 from qps_service.formats.json_lines import MEMBERS_LIMIT
 from qps_service.formats.json_members import DEPTH_LIMIT
 from qps_service.formats.presets import LIST_LIMIT, as_list, compile_format
@@ -303,7 +302,8 @@ def the_end_of_an_open_file_is_known_by_lines() -> None:
     generation: Any = SimpleNamespace(
         source=original, position=place(1), identity=place(1).identity, key=(1, 1), name="/log.1"
     )
-    part_of_held(Files(), generation, Identity(1, 2, None), copy)  # type: ignore[arg-type]
+    texts = ReadTexts(Files(), KnownFiles(), (), Announcer("/log", "access", lambda _: None))
+    texts.part_of_held(generation, Found(copy, place(1)._replace(identity=Identity(1, 2, None))))  # type: ignore[arg-type]
     assert original.read_at_once == HELD_LIMIT
 
 
@@ -424,7 +424,7 @@ test_promise, test_twin = promises(
     ),
     Promise(few_files_that_nothing_tells_are_looked_at, None, [Doubled("following.discovery:RETRIES")]),
     Promise(all_files_are_looked_at_now_and_then, None, [Doubled("following.follower:SWEEP_EVERY")]),
-    Promise(the_end_of_an_open_file_is_known_by_lines, None, [Doubled("following.held_text:HELD_LIMIT")]),
+    Promise(the_end_of_an_open_file_is_known_by_lines, None, [Doubled("following.read_texts:HELD_LIMIT")]),
     Promise(few_directories_with_dates_are_looked_into, None, [Doubled("following.directories:DATED_LIMIT")]),
     Promise(
         many_directories_that_were_missed_are_looked_into,

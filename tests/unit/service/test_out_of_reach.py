@@ -17,9 +17,9 @@ import pytest
 from qps_service.counting.aggregator import Aggregator
 from qps_service.files.kernel import Files, Seen
 from qps_service.following import generation as generation_module
-from qps_service.following.classification import Found
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Generation
+from qps_service.following.read_texts import Found
 from qps_service.service.pipeline import LogPipeline
 from qps_service.values.reports import Window
 from tests.promised import Patches, Promise, answers, promises
