@@ -16,7 +16,6 @@ from typing import NamedTuple
 from zlib import adler32, crc32
 
 from qps_service.files.fingerprint import Read, common
-from qps_service.files.sources import ENDLESS
 from qps_service.values.positions import PREFIX_LIMIT, Position
 
 DIFFERENT_LINES = 16
@@ -129,34 +128,34 @@ def is_proven(read: Read, position: Position) -> bool:
     return proves(start + b"\n".join((b"", *agreeing, b"")))
 
 
-def known_part(
+def part_of(
+    position: Position,
     read: Read,
-    size: int,
+    size: int | None,
     *,
-    agreed: int,
-    compared: int,
-    tail: bytes,
-    end: int,
-    number: int = 0,
+    agreed: int | None = None,
     in_place: bool = False,
     has_name: bool = False,
     anew: bool = False,
 ) -> KnownPart | None:
-    """How much of a file of `size` bytes belongs to a text that was read up to byte `end`, with this `tail`;
-    None where nothing proves that any of it does. `number`: of that text's generation.
+    """How much of a file of `size` bytes belongs to the text that was read up to `position`; None where
+    nothing proves that any of it does. `size`: None where that is not known.
 
-    Up to byte `agreed` the two agree, as far as that was compared: byte for byte up to `compared`.
+    Up to byte `agreed` the two were compared and are the same; without it the position's samples tell.
     `in_place`: whether the file was written over; `has_name`: whether the text's own file is still there;
     `anew`: whether the file was created under the log's name. That is what rotations do, and clients that ask
     in turns for the same things make logs without times alike: only times prove then.
     """
-    if not agreed and (anew or not tail or size == ENDLESS):
+    compared = len(position.prefix) if agreed is None else agreed
+    agreed = common(position, read) if agreed is None else agreed
+    tail, end = position.tail, position.offset
+    if not agreed and (anew or not tail or size is None):
         return None
     parted = line_start(read, agreed)
     lines = _CommonLines(_entries(tail), end, parted)
     place = min(parted, end - lines.size)
     covered = place == end - lines.size
-    if size == ENDLESS:
+    if size is None:
         size = place + COPY_LIMIT
     if size - place > COPY_LIMIT:
         # The text's end will be where the copy ends.
@@ -176,7 +175,7 @@ def known_part(
     if not begins_alike and not proves(common_text, strictly=anew or not agreed, by_time=by_time):
         return None
     if covered or lines.until > parted:
-        return KnownPart(lines.until, lines.doubtful, number if lines.has_last else 0)
+        return KnownPart(lines.until, lines.doubtful, position.number if lines.has_last else 0)
     # It parted from the text before those lines that are known one by one.
     until = max(parted, line_start(read, min(size, end)))
     return KnownPart(until, until - parted)
@@ -239,30 +238,6 @@ def best_part(parts: Iterable[KnownPart | None]) -> KnownPart | None:
     """The one that says most for certain; of several, the one that leaves least in doubt."""
     found = (part for part in parts if part)
     return max(found, key=lambda part: (part.until - part.doubtful, -part.doubtful), default=None)
-
-
-def part_of(
-    position: Position,
-    read: Read,
-    size: int,
-    *,
-    in_place: bool = False,
-    has_name: bool = False,
-    anew: bool = False,
-) -> KnownPart | None:
-    """How much of a file of `size` bytes is what was read up to `position`; the rest as `known_part`."""
-    return known_part(
-        read,
-        size,
-        agreed=common(position, read),
-        compared=len(position.prefix),
-        tail=position.tail,
-        end=position.offset,
-        number=position.number,
-        in_place=in_place,
-        has_name=has_name,
-        anew=anew,
-    )
 
 
 def _entries(tail: bytes) -> list[tuple[bytes, int]]:

@@ -31,7 +31,7 @@ from qps_service.following.hints import Arrival, Hint
 from qps_service.following.kinship import is_kin
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.open_files import Changes, FollowLimits, Keeper, OpenFiles
-from qps_service.following.read_texts import Found, ReadTexts, is_cut
+from qps_service.following.read_texts import Found, is_cut
 from qps_service.following.resume import NOTHING_KNOWN, InheritedFile, Resume
 from qps_service.following.start_position import StartPosition, is_replaced
 from qps_service.notices.throttle import Throttle
@@ -98,8 +98,8 @@ class Follower:
         resuming = resume.restored is not None and resume.restored.path == path
         known_files = KnownFiles(resume.restored, expecting=resuming)
         self._known_files = known_files
-        self._held = OpenFiles(limits, known_files, announcer, keeper)
-        texts = ReadTexts(files, known_files, self._held, announcer)
+        self._held = OpenFiles(limits, files, known_files, announcer, keeper)
+        texts = self._held.texts
         self._discovery = Discovery(files, known_files, texts, announcer, resuming=resuming)
         self._start = StartPosition(
             files, known_files, texts, announcer, limits.max_line, from_start=from_start

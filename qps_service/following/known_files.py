@@ -195,7 +195,7 @@ class KnownFiles:
         return (Resemblance.ALIKE, alike) if alike else (Resemblance.NONE, None)
 
     def known_part(
-        self, read: Read, size: int, has_name: Callable[[Position], bool], *, anew: bool
+        self, read: Read, size: int | None, has_name: Callable[[Position], bool], *, anew: bool
     ) -> KnownPart | None:
         """How much of a file of `size` bytes was read before, at least; None where nothing proves any of it.
         `has_name` tells whether a generation's own file is still there."""

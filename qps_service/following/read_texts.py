@@ -17,15 +17,15 @@ from qps_service.files.recognition import (
     TAIL_LIMIT,
     KnownPart,
     best_part,
+    has_differences,
     has_row_of,
     is_proven,
-    known_part,
     line_start,
     part_of,
     proves,
     tail_of,
 )
-from qps_service.files.sources import Source, common_start, count_lines, goes_beyond
+from qps_service.files.sources import Source, common_start, count_lines, goes_beyond, size_of
 from qps_service.following.announcer import Announcer
 from qps_service.following.change import Change, Look, decide
 from qps_service.following.generation import Generation
@@ -64,13 +64,13 @@ class ReadTexts:
         that was let go still is; `anew`: whether the file was created where the log is."""
         source = fresh.source
         parts = [self.part_of_held(each, fresh, anew=anew) for each in self.held]
-        read, size = source.read, source.seen().size
-        return best_part([*parts, self._known_files.known_part(read, size, is_there, anew=anew)])
+        retired = self._known_files.known_part(source.read, size_of(source), is_there, anew=anew)
+        return best_part([*parts, retired])
 
     def part_of_held(self, generation: Generation, fresh: Found, *, anew: bool = False) -> KnownPart | None:
         """How much of a file stands in one that is open, and is read there."""
         source, position, _ = fresh
-        original, size = generation.source, source.seen().size
+        original, size = generation.source, size_of(source)
         was_cut = is_cut(generation.position, original)
         # What was read of it before that, or what is read there next.
         former = part_of(generation.position, source.read, size, anew=anew) if was_cut else None
@@ -82,17 +82,28 @@ class ReadTexts:
         if not agreed and (anew or was_cut):
             return former
         end = line_start(original.read, original.seen().size)
-        part = known_part(
-            source.read,
-            size,
-            agreed=agreed,
-            compared=agreed,
-            tail=tail_of(original.read, end, limit=HELD_LIMIT),
-            end=end,
-            has_name=self.has_name(generation),
-            anew=anew,
-        )
+        tail = tail_of(original.read, end, limit=HELD_LIMIT)
+        whole = generation.position._replace(number=0, offset=end, tail=tail)
+        named = self.has_name(generation)
+        part = part_of(whole, source.read, size, agreed=agreed, has_name=named, anew=anew)
         return best_part([former, part])
+
+    def part_written_over(self, generation: Generation, former: Position) -> KnownPart | None:
+        """How much of a text that was written over another one, which was read up to `former`, was read
+        before: of that one, or of any other."""
+        read, size = generation.source.read, size_of(generation.source)
+        parts = [part_of(former, read, size, in_place=True)]
+        for each in self._opened_before(generation):
+            part = part_of(each, read, size, has_name=True)
+            # Where that was opened after this file, what stands before its beginning was left to this one.
+            if part and (part.until > each.begun or each.number < former.number):
+                parts.append(part)
+        return best_part([*parts, self._known_files.known_part(read, size, lambda _: True, anew=False)])
+
+    def _opened_before(self, generation: Generation) -> list[Position]:
+        """What one that was opened later has in common with it was left to it there."""
+        number = generation.position.number
+        return [each.position for each in self.held if each.offset and each.position.number < number]
 
     def after(self, fresh: Found, part: KnownPart) -> Found:
         """A file from where it goes beyond what was read before. This is said, as somebody put it there."""
@@ -157,7 +168,7 @@ class ReadTexts:
         """Whether a file of which nothing proves that any part was read is like one that was."""
         source = fresh.source
         if anew:  # by a rotation, unless `cp` or an editor did it
-            tail = tail_of(source.read, line_start(source.read, source.seen().size))
+            tail = self._tail(source)
             return any(has_row_of(tail, each.position.tail) for each in self.held)
         return (
             self._known_files.resembles(source.read, lambda _: False)[0] is Resemblance.ALIKE
@@ -165,6 +176,20 @@ class ReadTexts:
             # It would be a copy, if the original were not there still.
             or self.known_part(fresh, lambda _: False) is not None
         )
+
+    def may_be_written_again(self, generation: Generation, former: Position) -> bool:
+        """Whether what was written over a text of which it proves nothing is like one that was read."""
+        read = generation.source.read
+        if not has_differences(read):
+            return False
+        if any(begins_alike(each, read) for each in (former, *self._opened_before(generation))):
+            return True
+        if self._known_files.resembles(read, lambda _: False)[0] is not Resemblance.NONE:
+            return True
+        return has_row_of(self._tail(generation.source), former.tail)
+
+    def _tail(self, source: Source) -> bytes:
+        return tail_of(source.read, line_start(source.read, source.seen().size))
 
     def resemblance(self, read: Read, modified: int) -> Resemblance:
         """What a text is to those that are being read, or were in their files before a truncation. What has

@@ -9,7 +9,7 @@ from qps_service.files.fingerprint import begins_alike
 from qps_service.files.kernel import Seen
 from qps_service.files.recognition import TAIL_LIMIT, KnownPart, best_part, part_of, proves
 from qps_service.files.rotated_names import is_compressed
-from qps_service.following import known_files, open_files, read_texts
+from qps_service.following import known_files, read_texts
 from qps_service.following.discovery import Listing
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk, Generation
@@ -258,7 +258,7 @@ class KnowsNoLaterText(twins.Spoilt):
     """Takes what comes after one text for new, though another one went on there."""
 
     def spoil(self) -> None:
-        def of_one(read: Read, size: int, has_name: Any, *, anew: bool) -> KnownPart | None:
+        def of_one(read: Read, size: int | None, has_name: Any, *, anew: bool) -> KnownPart | None:
             positions = self._known_files.everything()[0]
             return best_part(
                 part_of(each, read, size, has_name=has_name(each), anew=anew) for each in positions
@@ -286,10 +286,7 @@ class TakesAnyOrder(Follower):
         def has_lines_of(tail: bytes, other: bytes) -> bool:
             return bool(tail and other)
 
-        with (
-            twins.replaced("has_row_of", has_lines_of, read_texts),
-            twins.replaced("has_row_of", has_lines_of, open_files),
-        ):
+        with twins.replaced("has_row_of", has_lines_of, read_texts):
             yield from super().read(now)
 
 
@@ -311,7 +308,7 @@ class ComparesNoPackedLines(Follower):
     """Looks for what it knows of an archive line by line where a plain file would end."""
 
     def read(self, now: int) -> Iterator[Chunk]:
-        with twins.replaced("ENDLESS", None, recognition):
+        with twins.replaced("COPY_LIMIT", 0, recognition):
             yield from super().read(now)
 
 

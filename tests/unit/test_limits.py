@@ -152,7 +152,9 @@ def place(number: int) -> Position:
 
 def few_rotated_files_stay_open() -> None:
     said: list[Notice] = []
-    held = OpenFiles(_limits(log_config()), KnownFiles(), Announcer("/log", "access", said.append), None)
+    held = OpenFiles(
+        _limits(log_config()), Files(), KnownFiles(), Announcer("/log", "access", said.append), None
+    )
     for number in range(1, OPEN + 6):
         held.adopt(Found(SimpleNamespace(), place(number)), 0)
     held.bound(0)
@@ -202,7 +204,7 @@ def closed_files_have_a_part_of_the_ledger(tmp_path: Path) -> None:
         others = "".join(f'[log.other{number}]\npath = "/other{number}"\n' for number in range(1, logs))
         [log, *_] = configured(f'{others}[history]\nmax_size = "{size}"\n', tmp_path).logs
         known = KnownFiles()
-        OpenFiles(_limits(log), known, Announcer("/log", "access", lambda _: None), None)
+        OpenFiles(_limits(log), Files(), known, Announcer("/log", "access", lambda _: None), None)
         for number in range(1, 1024):
             large = place(number)._replace(prefix=b"p" * 1024, marks=b"m" * 4096, name="/" + "n" * 3000)
             known.retire(large)
@@ -221,7 +223,7 @@ def closed_files_have_a_part_of_the_ledger(tmp_path: Path) -> None:
 def many_logs_share_what_is_remembered_of_others(tmp_path: Path) -> None:
     """One log more has a part of it, too, and what is too much by then goes, the oldest first."""
     known = KnownFiles()
-    held = OpenFiles(_limits(log_config()), known, Announcer("/log", "access", lambda _: None), None)
+    held = OpenFiles(_limits(log_config()), Files(), known, Announcer("/log", "access", lambda _: None), None)
     for number in range(IGNORED_LIMIT):
         known.ignored.add(IgnoredFile(1, number, 7, 0))
     assert len(known.ignored.all()) == IGNORED_LIMIT
