@@ -63,14 +63,15 @@ class StillThere:
         self._paths = paths
 
     def __call__(self, position: Position) -> bool:
-        """Whether it is held, or beside the log. An inode number alone may be another file's by now."""
+        """Whether it is held, beside the log, or where it was seen last. An inode number alone may be another
+        file's by now."""
         if position.identity in self._held:
             return True
         path = self._paths.get(position.identity[:2])
-        if path is None:
+        if path is None and not self._files.is_at(position.name, position.identity[:2]):
             return False
         try:
-            descriptor = self._files.open(path)
+            descriptor = self._files.open(path or position.name)
         except OSError:
             return True
         try:
@@ -151,14 +152,7 @@ class Classifier:
 
     def consider(self, path: str, seen: Seen, surroundings: Surroundings, *, trusted: bool) -> Classification:
         """What the file at `path` is; `trusted`: whether the lineage of names tells everything."""
-        if not seen.regular:
-            return Undecided.NEW
-        if seen.key in surroundings.held:
-            surroundings.held[seen.key].moved_to(path)
-            return Undecided.NEW
-        if any(each.position.identity[:2] == seen.key for each in surroundings.found):
-            return Undecided.NEW  # it has another name, too
-        if self._known_files.is_unchanged(seen):
+        if not seen.regular or self._is_accounted_for(path, seen, surroundings):
             return Undecided.NEW
         try:
             descriptor = self._files.open(path)
@@ -177,15 +171,11 @@ class Classifier:
             # Whoever may write to the directory could have put a link here in between.
             if self._files.fstat(descriptor).key == seen.key:
                 identity = self._files.identity(descriptor)
-                is_known = self._known_files.has(identity)
-                if self._is_of_others(path, seen, surroundings, is_known=is_known):
-                    if not trusted:
-                        self._announcer.foreign(path, seen)
-                    return _ignored(identity, seen)
-                if is_compressed(path) and (reason := self._unreadable(path, identity, trusted=trusted)):
-                    return self._refuse(path, identity, seen, reason)
+                if refused := self._refused(path, identity, seen, surroundings, trusted=trusted):
+                    return refused
                 source = open_source(self._files, descriptor, path, packed=is_compressed(path))
-                result = self._classify(path, source, identity, seen, surroundings, trusted=trusted)
+                fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
+                result = self._classify(fresh, seen, surroundings, trusted=trusted)
         except CompressedError as error:
             if path in surroundings.elsewhere or self._plain_of(path):
                 return Undecided.YET  # it is not the log's, or is being made of what is read there
@@ -196,6 +186,28 @@ class Classifier:
             if not isinstance(result, Found):
                 source.close() if source else self._files.close(descriptor)
         return result
+
+    def _is_accounted_for(self, path: str, seen: Seen, surroundings: Surroundings) -> bool:
+        """Whether the file is open, was found in this look by another name, or is as it was when there was
+        nothing new in it."""
+        if seen.key in surroundings.held:
+            surroundings.held[seen.key].moved_to(path)
+            return True
+        is_found = any(each.position.identity[:2] == seen.key for each in surroundings.found)
+        return is_found or self._known_files.is_unchanged(seen)
+
+    def _refused(
+        self, path: str, identity: Identity, seen: Seen, surroundings: Surroundings, *, trusted: bool
+    ) -> Classification | None:
+        """A file that is not to be looked into."""
+        is_known = self._known_files.has(identity)
+        if self._is_of_others(path, seen, surroundings, is_known=is_known):
+            if not trusted:
+                self._announcer.foreign(path, seen)
+            return _ignored(identity, seen)
+        if is_compressed(path) and (reason := self._unreadable(path, identity, trusted=trusted)):
+            return self._refuse(path, identity, seen, reason)
+        return None
 
     def _is_of_others(self, path: str, seen: Seen, surroundings: Surroundings, *, is_known: bool) -> bool:
         """Whether somebody else put the file there: then its text is nobody's business, be it damaged, or
@@ -267,59 +279,60 @@ class Classifier:
         return None
 
     def _classify(
-        self,
-        path: str,
-        source: Source,
-        identity: Identity,
-        seen: Seen,
-        surroundings: Surroundings,
-        *,
-        trusted: bool,
+        self, fresh: Found, seen: Seen, surroundings: Surroundings, *, trusted: bool
     ) -> Classification:
+        (source, position, _), ignored = fresh, self._known_files.ignored
+        path, identity = position.name, position.identity
+        if known := self._classify_known(fresh, seen, surroundings):
+            return known
+        if path in surroundings.elsewhere:
+            return Undecided.NEW
+        if not is_compressed(path) and (again := self._after_held(fresh, surroundings)):
+            return again
+        descends = self._descends(path, surroundings)
+        if ignored.recall(identity, seen) and not (descends and identity.version is None):
+            return self._to_ignore(source, identity, seen)
+        if is_compressed(path) and (plain := self._plain_of(path)):
+            # It is read, or was; this one is made of it, and perhaps not finished. A plain file that was not
+            # looked at yet may be gone by then.
+            is_known = plain in surroundings.held or self._known_files.accounts_for(plain)
+            return Undecided.NEW if is_known or trusted else Undecided.YET
+        if descends and self._lineage.was_put(path) and not is_compressed(path):
+            return self._texts.after_known_part(fresh, surroundings.is_present)
+        if descends:
+            return self._original(fresh, surroundings)
+        if trusted:
+            found = self._classify_growth(fresh, seen, surroundings)
+            return found or self._to_ignore(source, identity, seen)
+        return self._classify_text(fresh, seen, surroundings)
+
+    def _classify_known(
+        self, fresh: Found, seen: Seen, surroundings: Surroundings
+    ) -> Found | Undecided | None:
+        """A file that was read; None if its identity does not tell that it was."""
+        source, (identity, path, *_), _ = fresh
         known_files = self._known_files
         if is_compressed(path) and (read := known_files.let_go_at(identity, seen.modified)):
             # Nobody appends to it, and to look for where it ended would decompress all of it in each start.
             known_files.has_nothing_new(read, seen.changed)
             return Undecided.NEW
         recalled = known_files.recall(identity, source.seen().size, source.read)
-        if recalled and not self._is_by_chance(path, recalled.position, source, surroundings):
-            position = recalled.position
-            grows = not is_compressed(path)  # nobody appends to what is compressed
-            is_wanted = recalled.lost is not None or known_files.is_expected(position)
-            if grows and self._texts.is_in_copy(source, position):
-                is_wanted = grows = False
-            if is_wanted or (grows and source.read(1, position.offset)):
-                if recalled.lost:
-                    self._lose(recalled.loss(path))
-                return Found(source, position._replace(name=path))
-            known_files.has_nothing_new(position, seen.changed)
-            return Undecided.NEW
-        if path in surroundings.elsewhere:
-            return Undecided.NEW
-        fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
-        if not is_compressed(path) and (
-            again := self._texts.after_held(fresh, surroundings.is_present, surroundings.found)
-        ):
-            return again
-        descends = self._descends(path, surroundings)
-        if known_files.ignored.recall(identity, seen) and not (descends and identity.version is None):
-            return self._to_ignore(source, identity, seen)
-        if is_compressed(path) and (plain := self._plain_of(path)):
-            # It is read, or was; this one is made of it, and perhaps not finished. A plain file that was not
-            # looked at yet may be gone by then.
-            is_known = plain in surroundings.held or known_files.accounts_for(plain)
-            return Undecided.NEW if is_known or trusted else Undecided.YET
-        if descends:
-            is_copy = self._lineage.was_put(path) and not is_compressed(path)
-            return (
-                self._texts.after_known_part(fresh, surroundings.is_present)
-                if is_copy
-                else self._original(fresh, surroundings)
-            )
-        if trusted:
-            found = self._classify_growth(fresh, seen, surroundings)
-            return found or self._to_ignore(source, identity, seen)
-        return self._classify_text(fresh, seen, surroundings)
+        if recalled is None or self._is_by_chance(path, recalled.position, source, surroundings):
+            return None
+        position = recalled.position
+        grows = not is_compressed(path)  # nobody appends to what is compressed
+        is_wanted = recalled.lost is not None or known_files.is_expected(position)
+        if grows and self._texts.is_in_copy(source, position):
+            is_wanted = grows = False
+        if is_wanted or (grows and source.read(1, position.offset)):
+            if recalled.lost:
+                self._lose(recalled.loss(path))
+            return Found(source, position._replace(name=path))
+        known_files.has_nothing_new(position, seen.changed)
+        return Undecided.NEW
+
+    def _after_held(self, fresh: Found, surroundings: Surroundings) -> Found | None:
+        return self._texts.after_held(fresh, surroundings.is_present, surroundings.found)
 
     def _is_by_chance(self, path: str, known: Position, source: Source, surroundings: Surroundings) -> bool:
         """Whether the file has but the inode's number of one that was read: without a version, and with no
@@ -351,95 +364,91 @@ class Classifier:
         compressed, before anybody looked again; or what a mirror has of it, which never renames but writes
         anew. Compressing keeps the time of the last write: with that of a file that was let go, there is no
         more in it."""
-        path, source, plain = fresh.position.name, fresh.source, None
+        path, plain = fresh.position.name, None
         if is_compressed(path):
             plain = plain_name(path)
             if self._known_files.was_let_go_at(seen.modified):
                 return None
-            if again := self._texts.after_held(fresh, surroundings.is_present, surroundings.found):
+            if again := self._after_held(fresh, surroundings):
                 return again
-        resemblance, known = self._known_files.resembles(source.read, surroundings.is_present, name=plain)
-        if known is None or resemblance is not Resemblance.CONTINUED:
-            return None
-        if self._is_there(known) or not source.read(1, known.offset):
-            return None
+        resemblance, known = self._known_files.resembles(
+            fresh.source.read, surroundings.is_present, name=plain
+        )
+        is_continued = known and resemblance is Resemblance.CONTINUED
+        return self._continued(fresh, known, surroundings) if known and is_continued else None
+
+    def _continued(self, fresh: Found, known: Position, surroundings: Surroundings) -> Found | None:
+        """A file with all that was read of another one, which is gone: it goes on there, unless it has no
+        more, or that is read elsewhere."""
+        source, position, _ = fresh
         if self._texts.is_of_open(source, known, surroundings.found):
             return None
-        return Found(source, known._replace(identity=fresh.position.identity, name=path))
-
-    def _is_there(self, position: Position) -> bool:
-        """Whether a generation's own file is where it was seen last."""
-        try:
-            return self._files.lstat(position.name).key == position.identity[:2]
-        except FileNotFoundError:
-            return False
+        twin = next((each for each in surroundings.found if each.position.number == known.number), None)
+        is_wanted = twin or self._known_files.is_expected(known)
+        if not is_wanted and not source.read(1, known.offset):
+            return None
+        continued = known._replace(identity=position.identity, name=position.name)
+        return _longer(Found(source, continued), twin, surroundings)
 
     def _classify_text(self, fresh: Found, seen: Seen, surroundings: Surroundings) -> Classification:
-        source, path = fresh.source, fresh.position.name
+        source, (identity, path, *_), _ = fresh
         start = source.read(PREFIX_LIMIT, 0)
-        mine = _ignored(fresh.position.identity, seen, start)
+        mine = _ignored(identity, seen, start)
         if not start and path in surroundings.dated and seen.modified < _last_read(surroundings):
             return fresh  # nobody is about to write a copy to it
         if not start:
             return mine if is_compressed(path) else Undecided.YET
-
-        def read(size: int, offset: int) -> bytes:
-            if offset + size <= PREFIX_LIMIT:
-                return start[offset : offset + size]
-            return source.read(size, offset)
-
         if mine.digest and self._known_files.ignored.has_text(mine.digest):
             return mine
-        resemblance, position = self._known_files.resembles(read, surroundings.is_present, seen.modified)
+
+        def read(size: int, offset: int) -> bytes:
+            is_there = offset + size <= PREFIX_LIMIT
+            return start[offset : offset + size] if is_there else source.read(size, offset)
+
+        resemblance, known = self._known_files.resembles(read, surroundings.is_present, seen.modified)
         held = self._texts.resemblance(read, seen.modified)
-        may_be_news = surroundings.log_was_replaced and seen.modified >= surroundings.since // SECOND * SECOND
-        if (
-            resemblance is Resemblance.CONTINUED or (may_be_news and Resemblance.COPY in (resemblance, held))
-        ) and (parted := self._texts.after_parting(fresh, surroundings.is_present)):
+        is_continued, is_copy = resemblance is Resemblance.CONTINUED, Resemblance.COPY in (resemblance, held)
+        may_be_news = surroundings.log_was_replaced and seen.modified >= _whole_seconds(surroundings.since)
+        may_have_parted = is_continued or (is_copy and may_be_news)
+        if may_have_parted and (parted := self._texts.after_parting(fresh, surroundings.is_present)):
             return parted
-        if position and resemblance is Resemblance.CONTINUED:
-            if self._texts.is_of_open(source, position, surroundings.found):
-                return mine
-            twin = next(
-                (each for each in surroundings.found if each.position.number == position.number), None
-            )
-            if twin is None and not self._known_files.is_expected(position) and not read(1, position.offset):
-                return mine
-            continued = position._replace(identity=fresh.position.identity, name=path)
-            return _longer(fresh._replace(position=continued), twin, surroundings) or mine
-        if Resemblance.COPY in (resemblance, held):
+        if known and is_continued:
+            return self._continued(fresh, known, surroundings) or mine
+        if is_copy:
             # A mirror that was rotated and compressed before anybody looked may have more.
-            return (
-                self._texts.after_held(fresh, surroundings.is_present, surroundings.found)
-                if is_compressed(path)
-                else None
-            ) or mine
+            return (self._after_held(fresh, surroundings) if is_compressed(path) else None) or mine
         if not surroundings.log_was_replaced:
             if held is Resemblance.ALIKE and seen.changed >= surroundings.since:
                 # A log that was cut and has the same lines again, as many or more, is as if nothing had been.
                 self._lose(PossibleLoss(COPIED, path, None if is_compressed(path) else seen.size))
             return mine
-        # bzip2 gives its file the time of the plain one in whole seconds.
-        since = surroundings.since // SECOND * SECOND
+        if known and is_compressed(path) and seen.modified <= known.modified:
+            return mine  # it begins like what was read, and nothing was written to it since
+        is_alike = Resemblance.ALIKE in (resemblance, held)
+        return self._classify_new(fresh, seen, surroundings, mine, is_alike=is_alike)
+
+    def _classify_new(
+        self, fresh: Found, seen: Seen, surroundings: Surroundings, mine: IgnoredFile, *, is_alike: bool
+    ) -> Classification:
+        """A file with a text of its own, as far as anything proves: it was the log, unless it is older."""
+        path, since = fresh.position.name, _whole_seconds(surroundings.since)
         if seen.modified < since and path in surroundings.alike:
             return mine
-        if position and is_compressed(path) and seen.modified <= position.modified:
-            return mine  # it begins like what was read, and nothing was written to it since
-        if seen.modified < since <= seen.changed and self._known_files.ignored.are_many:
-            return Undecided.NEW  # one that is not remembered, under another name
-        if seen.modified < since <= seen.changed and plain_name(path) in surroundings.dated:
-            return mine  # an earlier day
         if seen.modified < since <= seen.changed:
             # Unpacked from an archive, or given another time. (Where the clock went back, both times are
             # older.)
-            self._lose(PossibleLoss(OLDER, path, None if is_compressed(path) else seen.size))
+            if self._known_files.ignored.are_many:
+                return Undecided.NEW  # one that is not remembered, under another name
+            if plain_name(path) not in surroundings.dated:  # an earlier day
+                self._lose(PossibleLoss(OLDER, path, None if is_compressed(path) else seen.size))
             return mine
+        read = fresh.source.read
         twin = next((each for each in surroundings.found if is_same(read, each.source.read)), None)
         if (found := _longer(fresh, twin, surroundings)) is None:
             return mine
         # Somebody may have put it in the log's place before it was rotated.
         found = self._texts.after_known_part(found, surroundings.is_present)
-        return found._replace(is_alike=not found.position.offset and Resemblance.ALIKE in (resemblance, held))
+        return found._replace(is_alike=is_alike and not found.position.offset)
 
     def _plain_of(self, path: str) -> tuple[int, int] | None:
         """Device and inode of what is compressed as `path`, if that is still there."""
@@ -447,6 +456,11 @@ class Classifier:
             return self._files.lstat(plain_name(path)).key
         except FileNotFoundError:
             return None
+
+
+def _whole_seconds(nanoseconds: int) -> int:
+    """As bzip2 gives its file the time of the plain one."""
+    return nanoseconds // SECOND * SECOND
 
 
 def _last_read(surroundings: Surroundings) -> int:

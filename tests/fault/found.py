@@ -4,10 +4,14 @@ where the log or its rotated files are, what was let go under names like no rota
 import os
 import shutil
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 
+from qps_service.files.kernel import Seen
+from qps_service.values.positions import Identity
 from tests.fault.restarts import begun, pack
 from tests.fault.scenarios import Make
-from tests.following import LINE_SIZE, SECOND, BlindFiles, NoInotify, Rig
+from tests.following import LINE_SIZE, SECOND, BlindFiles, NoInotify, RetoldFiles, Rig
 from tests.model.toy_disk import ToyFiles, WallClock
 
 EQUAL = b"GET /health 200\n"
@@ -589,6 +593,41 @@ def lines_in_an_archive_of_what_was_let_go(make: Make) -> None:
     rig.expected[EQUAL.rstrip()] += 5
     new.raw(EQUAL * 2)
     pack(rotated)
+    rig.check(losses=[])
+
+
+class NumbersAgain(RetoldFiles):
+    """A kernel that won't tell of writers, and gives a file the number of an inode that is gone by now."""
+
+    again: Mapping[int, int] = MappingProxyType({})  # for an inode's own number
+
+    def retell(self, seen: Seen) -> Seen:
+        return seen._replace(inode=self.again.get(seen.inode, seen.inode))
+
+    def identity(self, descriptor: int) -> Identity:
+        identity = super().identity(descriptor)
+        return identity._replace(inode=self.again.get(identity.inode, identity.inode))
+
+    def has_writer(self, descriptor: int) -> bool | None:
+        return None
+
+
+def archive_of_a_file_that_left_its_inode_number(make: Make) -> None:
+    """To the one that has its name by now."""
+    files = NumbersAgain()
+    rig, old = begun(make, files=files)
+    rig.rotate()
+    rig.writer().lines(1)
+    rig.look_often(2, 61)
+    old.lines(2)
+    pack(rig.beside("access.log.1")).rename(rig.beside("access.log.2.gz"))
+    rig.path.rename(rig.beside("access.log.1"))
+    log = rig.writer()
+    files.again = {os.fstat(log.descriptor).st_ino: os.fstat(old.descriptor).st_ino}
+    log.lines(1)
+    log.close()
+    rig.path.rename(rig.beside("access.log.1"))
+    rig.writer()
     rig.check(losses=[])
 
 

@@ -10,6 +10,7 @@ from qps_service.files.kernel import Seen
 from qps_service.files.recognition import TAIL_LIMIT, KnownPart, best_part, part_of, proves
 from qps_service.files.rotated_names import is_compressed
 from qps_service.following import known_files, read_texts
+from qps_service.following.classification import StillThere
 from qps_service.following.discovery import Listing
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk, Generation
@@ -290,6 +291,17 @@ class TakesAnyOrder(Follower):
             yield from super().read(now)
 
 
+class TrustsTheNameAndNumber(Follower):
+    """Takes a file that has name and inode's number of one that was read for that one."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        def is_there(self: StillThere, position: Position) -> bool:
+            return self._files.is_at(position.name, position.identity[:2])
+
+        with twins.replaced("__call__", is_there, StillThere):
+            yield from super().read(now)
+
+
 class KnowsItByItsNumberAlone(twins.Spoilt):
     """Takes nothing where a directory was moved to but what it had open."""
 
@@ -367,6 +379,7 @@ TWINS = {
     found.lines_that_an_earlier_text_has_too: GoesByNumbers,
     found.rotated_where_a_link_leads_that_is_away: FoundNoLog,
     found.lines_in_an_archive_of_what_was_let_go: KnowsNoNames,
+    found.archive_of_a_file_that_left_its_inode_number: TrustsTheNameAndNumber,
     found.lines_beside_an_archive: TakesAnyArchive,
     found.backup_with_many_lines_written_over_the_log: twins.SaysNoDuplicate,
     found.two_that_begin_like_a_truncated_log: LosesInSilence,
