@@ -148,22 +148,11 @@ def part_of(
     """
     compared = len(position.prefix) if agreed is None else agreed
     agreed = common(position, read) if agreed is None else agreed
-    tail, end = position.tail, position.offset
-    if not agreed and (anew or not tail or size is None):
+    if not agreed and (anew or not position.tail or size is None):
         return None
     parted = line_start(read, agreed)
-    lines = _CommonLines(_entries(tail), end, parted)
-    place = min(parted, end - lines.size)
-    covered = place == end - lines.size
-    if size is None:
-        size = place + COPY_LIMIT
-    if size - place > COPY_LIMIT:
-        # The text's end will be where the copy ends.
-        place = line_start(read, size - COPY_LIMIT)
-        lines.pass_over(place - parted)
-    for line, end_of_line in _lines(read, place, size) if tail else ():
-        lines.take(line, place, end_of_line)
-        place = end_of_line
+    lines = _CommonLines(position, parted)
+    size = lines.look_through(read, size)
     by_time = has_name or anew or (in_place and not agreed)
     begins_alike = agreed and proves(
         read(min(agreed, compared, TAIL_LIMIT), 0),
@@ -174,10 +163,10 @@ def part_of(
     common_text = b"\n".join((*lines.common, b""))
     if not begins_alike and not proves(common_text, strictly=anew or not agreed, by_time=by_time):
         return None
-    if covered or lines.until > parted:
+    if lines.are_all or lines.until > parted:
         return KnownPart(lines.until, lines.doubtful, position.number if lines.has_last else 0)
     # It parted from the text before those lines that are known one by one.
-    until = max(parted, line_start(read, min(size, end)))
+    until = max(parted, line_start(read, min(size, position.offset)))
     return KnownPart(until, until - parted)
 
 
@@ -188,10 +177,12 @@ class _CommonLines:
     is none, but for those that end the text.
     """
 
-    def __init__(self, tail: Sequence[tuple[bytes, int]], end: int, parted: int) -> None:
-        """`end`: of the text, bytes; `parted`: up to where the file is known to agree with it."""
-        self.size = sum(length for _, length in tail)  # of the text's end, bytes
-        starts = accumulate((length for _, length in tail), initial=end - self.size)
+    def __init__(self, position: Position, parted: int) -> None:
+        """`parted`: up to where the file is known to agree with the text."""
+        tail = _entries(position.tail)
+        self._first = position.offset - sum(length for _, length in tail)  # where the end of the text begins
+        self.are_all = parted >= self._first  # whether each line after the parting is known by itself
+        starts = accumulate((length for _, length in tail), initial=self._first)
         self._places = {place: digest for place, (digest, _) in zip(starts, tail, strict=False)}
         self.until = self._parted = parted
         self.doubtful = 0  # bytes between the parting and the last common line that are not common
@@ -203,12 +194,21 @@ class _CommonLines:
         self._unmatched = self._score = 0
         self._is_run = True  # whether all since the last that told were common
 
-    def pass_over(self, size: int) -> None:
-        """So many bytes after the parting are not looked at."""
-        self._unmatched += max(size, 0)
-        self._agrees = self._is_run = False
+    def look_through(self, read: Read, size: int | None) -> int:
+        """Look at the lines of a file of so many bytes; up to which byte that was."""
+        place = min(self._parted, self._first)
+        size = place + COPY_LIMIT if size is None else size
+        if size - place > COPY_LIMIT:
+            # The text's end will be where the copy ends.
+            place = line_start(read, size - COPY_LIMIT)
+            self._unmatched += max(place - self._parted, 0)
+            self._agrees = self._is_run = False
+        for line, end in _lines(read, place, size) if self._places else ():
+            self._take(line, place, end)
+            place = end
+        return size
 
-    def take(self, line: bytes, start: int, end: int) -> None:
+    def _take(self, line: bytes, start: int, end: int) -> None:
         """The next line of the file, between these bytes."""
         digest = digest_of(line)
         is_common = self._left[digest] > 0
