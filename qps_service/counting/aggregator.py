@@ -61,7 +61,7 @@ class Aggregator:
         """`routes` makes routes of targets; `restored` is what was counted before; `share` is the log's part
         of the places for rows, by default all there are."""
         self.log = log
-        self._of = (routes or Routes()).of
+        self._routes = routes or Routes()
         self._started = restored.started if restored else started
         self.leaves_out = False  # whether what is added enters the totals and no window
         self._fresh, self._left_out = _Tally(), _Tally()  # since the last `take`
@@ -85,12 +85,13 @@ class Aggregator:
     def reconfigure(self, max_routes: int, routes: Routes) -> None:
         """Go on with these for what is added from now on; what was counted stays where it is."""
         self._admission.places = max_routes
-        self._of = routes.of
+        routes.go_on_from(self._routes)
+        self._routes = routes
 
     def add(self, scanned: Scanned) -> None:
         """Take over what a scanner found."""
         tally = self._left_out if self.leaves_out else self._fresh
-        fresh, keys, of = tally.sums, self._rows.keys, self._of
+        fresh, keys, of = tally.sums, self._rows.keys, self._routes.of
         names, offer = self._admission.names, self._admission.offer
         latencies = scanned.latencies or repeat(None)
         for (method, target, status, requests, size), latency in zip(scanned.rows, latencies, strict=False):
@@ -134,6 +135,7 @@ class Aggregator:
     def close_window(self, now: int) -> Window:
         """End the window at `now` (CLOCK_BOOTTIME nanoseconds) with what was taken, begin the next."""
         latencies = self._durations.close_window()
+        self._routes.end_window()
         window = Window(self.log, self._started, now, self._window, self._rejects, self._beside, latencies)
         self._started, self._window, self._rejects, self._beside = now, {}, Counter(), NOTHING_BESIDE
         return window

@@ -47,10 +47,10 @@ COLLAPSES = {
     "hex": (b":hex", rb"(?=[A-Fa-f]*+[0-9])[0-9A-Fa-f]{8,}+"),
 }
 
-# Of the cache, in each of its two generations: the last 4,096 to 8,192 targets that came anew, enough for
-# the routes of a site and the ids that are in use. An entry is some 200 bytes beside its text, so that both
-# bounds together keep the cache of a log below 3 MB, whatever `max_route` is. More logs than CACHES have no
-# more together than so many.
+# Of the cache: so many targets that were known when the window began, and as many that came anew in it. That
+# is enough for the routes of a site and the ids that are in use. An entry is some 200 bytes beside its text:
+# both bounds together keep the cache of a log below 3 MB, whatever `max_route` is. More logs than CACHES have
+# no more together than so many.
 CACHE_ENTRIES = 4096
 CACHE_BYTES = 512 * 1024  # of text
 CACHES = 16
@@ -75,9 +75,7 @@ class Routes:
     """The routes of one log's targets.
 
     With rules or collapses, each distinct target goes through the steps once, as long as the cache holds it.
-    Without any, keeping the results would cost more than it saves. The cache has two generations: what is
-    asked for again moves to the young one; when that is full, it becomes the old one, and what was old is
-    forgotten. So whatever comes often stays, through a scan of any length.
+    Without any, keeping the results would cost more than it saves.
     """
 
     def __init__(
@@ -94,7 +92,8 @@ class Routes:
         time; `logs` is how many logs there are. `keep_host`: targets have their host before them, and a blank
         between, but for what no server could read."""
         part = max(logs / CACHES, 1)
-        self._entries, self._bytes = CACHE_ENTRIES // part, CACHE_BYTES // part
+        self._cache = _Cache(int(CACHE_ENTRIES // part), int(CACHE_BYTES // part))
+        self._steps = (tuple(rules), frozenset(collapses), keep_query, max_route, keep_host)
         self._rules = tuple(rules)
         self._collapse = _segments(collapses) if collapses else None
         self._keep_query = keep_query
@@ -102,9 +101,16 @@ class Routes:
         self._limited = limited
         self._keep_host = keep_host
         self._is_plain = not (rules or collapses or keep_host)
-        self._young: dict[bytes, bytes] = {}
-        self._old: dict[bytes, bytes] = {}
-        self._size = 0  # bytes of text in the young generation
+
+    def go_on_from(self, before: "Routes") -> None:
+        """Remember what `before` does, if its steps are the same: a reload in a flood takes no route from
+        who has one."""
+        if self._steps == before._steps:
+            self._cache.take_over(before._cache)
+
+    def end_window(self) -> None:
+        """What came in this window is remembered through the next, whatever comes then."""
+        self._cache.end_window()
 
     def of(self, target: bytes) -> bytes:
         """The route of a target, whole or without its query; OTHER for one that is too long."""
@@ -123,18 +129,15 @@ class Routes:
         if self._is_plain:
             return self._derive(target) or OTHER
         target = host + target
-        return self._young.get(target) or self._recall(target)
+        return self._cache.again.get(target) or self._cache.find(target) or self._work_out(target)
 
-    def _recall(self, target: bytes) -> bytes:
-        """The route of a target that is not in the young generation; it is from now on, but for one that
-        there was no time for."""
-        route = self._old.get(target) or self._derive(target)
+    def _work_out(self, target: bytes) -> bytes:
+        """The route of a target that is not in the cache; it is from now on, but for one that there was no
+        time for."""
+        route = self._derive(target)
         if route is None:
             return OTHER  # this time
-        if len(self._young) >= self._entries or self._size >= self._bytes:
-            self._old, self._young, self._size = self._young, {}, 0
-        self._young[target] = route
-        self._size += len(target) + len(route)
+        self._cache.add(target, route)
         return route
 
     def _derive(self, target: bytes) -> bytes | None:
@@ -161,6 +164,57 @@ class Routes:
         if self._rules:
             return self._limited(self._rules, route, self._max_route)
         return OTHER if len(route) > self._max_route else route
+
+
+class _Cache:
+    """Routes of targets. Two parts, so that a flood takes no target's place that comes again and again:
+
+    - What was known when the window began: `again`, what came since, and `_kept`, what did not so far.
+    - What came anew, in two generations: what is asked for again moves to the young one; when that is full,
+      it becomes the old one, and what was old is forgotten.
+    """
+
+    def __init__(self, entries: int, size: int) -> None:
+        """At most so many targets, and about so many bytes of text, in each part."""
+        self._entries, self._bytes = entries, size
+        self.again: dict[bytes, bytes] = {}
+        self._kept: dict[bytes, bytes] = {}
+        self._young: dict[bytes, bytes] = {}
+        self._old: dict[bytes, bytes] = {}
+        self._size = 0  # bytes of text in the young generation
+
+    def take_over(self, other: "_Cache") -> None:
+        """What the other one holds; what is too much of it goes when the window ends."""
+        self.again, self._kept = other.again, other._kept
+        self._young, self._old, self._size = other._young, other._old, other._size
+
+    def find(self, target: bytes) -> bytes | None:
+        """Its route; None where it is not known."""
+        route = self._young.get(target)
+        if route is None and (route := self._kept.pop(target, None)):
+            self.again[target] = route
+        elif route is None and (route := self._old.get(target)):
+            self.add(target, route)
+        return route
+
+    def add(self, target: bytes, route: bytes) -> None:
+        """It came anew."""
+        if len(self._young) >= self._entries // 2 or self._size >= self._bytes // 2:
+            self._old, self._young, self._size = self._young, {}, 0
+        self._young[target] = route
+        self._size += len(target) + len(route)
+
+    def end_window(self) -> None:
+        """Keep what there is room for: what came again, then what came anew, the last first."""
+        kept: dict[bytes, bytes] = {}
+        size = 0
+        for part in (self.again, self._young, self._old, self._kept):
+            for target, route in part.items():
+                if len(kept) >= self._entries or size >= self._bytes:
+                    break
+                kept[target] = route
+                size += len(target) + len(route)
+        self.again, self._kept, self._young, self._old, self._size = {}, kept, {}, {}, 0
 
 
 def host_of(text: bytes) -> bytes:

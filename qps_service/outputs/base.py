@@ -14,12 +14,13 @@ the service's numbers, and a `Standing` for each log: all that was counted so fa
     ganglia                 likewise, without methods: a rate and a counter a series
     prometheus, textfile    the overview alone: every number of it
 
-To tell a new number of a log to all of them, give `Standing` and `Report` a field (values/reports.py), filled
-by LogPipeline.standing and make_report. Then each names it once:
+To tell a new number of a log to all of them, give `Standing` and `Report` a field (values/reports.py).
+LogPipeline.standing fills the one; make_report fills the other with what is the window's, and Daemon._report
+with what is the log's, such as `waiting`. Then each names it once:
 
     prometheus, textfile    a row of COUNTERS or GAUGES in prometheus/exposition.py
     statsd, graphite        `_report` of Renderer; `_render`
-    ganglia                 a series (ganglia/series.py), and `_packets`
+    ganglia                 a series (ganglia/series.py), its name (ganglia/names.py), and `_packets`
     json, journal           `json_pieces` and packaging/qps-report.schema.json; `report_fields`
     stdout                  reporting/text.py; with --output csv, COLUMNS in csv_rows.py
 
@@ -27,6 +28,7 @@ A new number of each row (method, route, status) is a field of `Row`, and for js
 `rows_json`. docs/reference/metrics.md and report.md list all names.
 """
 
+import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -42,6 +44,13 @@ class OutputClosed(Exception):  # noqa: N818  the reader's wish, not an error
     def __init__(self, status: int = EXIT_OK) -> None:
         self.status = status
         super().__init__(status)
+
+
+def spent() -> int:
+    """A clock for what work costs: nanoseconds of this thread's CPU time, and a quarter of all others. While
+    it waits for the disk, or for a processor that others have, it takes little from them."""
+    cpu = time.thread_time_ns()
+    return cpu + (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - cpu) // 4
 
 
 class Output:
@@ -100,9 +109,11 @@ class Answers(GoesOn):
         """Who is to be answered now; `is_behind`, while logs have a backlog."""
 
     @abstractmethod
-    def answer(self, asked: Sequence[Any], overview: Overview, now: int, began: int) -> None:
-        """Answer those, with this: everything was read before, in the look that began at `now`, and counted;
-        the commit for their sake began at `began`."""
+    def answer(
+        self, asked: Sequence[Any], overview: Overview, now: int, *, looked: int, committed: int
+    ) -> None:
+        """Answer those, with this: everything was read before, in the look that began at `now`, and counted,
+        and committed for their sake; `looked` and `committed` are what was `spent` when both began."""
 
 
 class HasFiles(Output):

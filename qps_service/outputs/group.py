@@ -84,11 +84,17 @@ class OutputGroup:
         return [(output, clients) for output, clients in asked if clients]
 
     def answer(
-        self, asked: Sequence[tuple[Answers, Sequence[Any]]], overview: Overview, now: int, began: int
+        self,
+        asked: Sequence[tuple[Answers, Sequence[Any]]],
+        overview: Overview,
+        now: int,
+        *,
+        looked: int,
+        committed: int,
     ) -> None:
         """Let these be answered."""
         for output, clients in asked:
-            _guard(output, output.answer, clients, overview, now, began)
+            _guard(output, output.answer, clients, overview, now, looked=looked, committed=committed)
 
     def failures(self) -> dict[str, int]:
         """How often each failed so far, by its name."""

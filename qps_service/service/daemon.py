@@ -89,6 +89,7 @@ class Daemon:
         self._scanner = scanner
         self._rate = 0.0  # requests per second of the last report, all logs
         self._looked = 0  # nanoseconds, when the logs were last looked at
+        self._spent_before = 0  # what was `spent` when that look began
         self._unread: list[LogPipeline] = []  # those that the last look did not come to, the next one last
         self._is_whole = True  # whether the last look came to all logs
         self._stopping = False
@@ -253,7 +254,7 @@ class Daemon:
         look. Returns when it began: the time that the counts stand for."""
         self._heed_signals()
         before, now = self._looked, self._clock.now()
-        self._looked = now
+        self._looked, self._spent_before = now, self._clock.spent()
         self._outputs.flush(now)
         begins = not self._unread
         if begins and self.is_reporting and self._patterns.is_due(now, self._paths()):
@@ -342,9 +343,10 @@ class Daemon:
         asked = self._outputs.asked(now, is_behind=not self._is_whole or self._pipelines.is_behind)
         if asked:
             self._pipelines.count()
-            began = self._clock.now()
+            committed = self._clock.spent()
             self._pipelines.commit(now)
-            self._outputs.answer(asked, self._overview(now), now, began)
+            overview, looked = self._overview(now), self._spent_before
+            self._outputs.answer(asked, overview, now, looked=looked, committed=committed)
 
     def _overview(self, now: int) -> Overview:
         return Overview(

@@ -71,7 +71,7 @@ class Standing(NamedTuple):
     loss_bytes: int  # how many bytes they had at most, where that is known
     folded: Mapping[str, int]  # requests that a wider name got in this process, by reason (one of FOLDS)
     routes: int  # told apart
-    pending: int  # bytes that are there and are not counted: of a backlog, or of a line without its end
+    pending: int  # bytes behind the last counted one, to the log's end: a backlog, or a line without its end
     last_line_age: float | None  # seconds since this process last read a line; None before the first
     waiting: str | None = None  # why it is not followed; None if it is
     beside: Beside = NOTHING_BESIDE  # since the ledger began

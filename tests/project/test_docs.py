@@ -21,6 +21,8 @@ from jsonschema import ValidationError
 from qps_service import errors
 from qps_service.cli import COMMANDS, make_parser
 from qps_service.configuration.loader import Flags, load
+from qps_service.configuration.outputs import TABLES
+from qps_service.configuration.settings import BY_KEY
 from qps_service.counting.routes import COLLAPSES
 from qps_service.errors import FormatError
 from qps_service.formats.presets import NAMES, ROLES, as_list, compile_format
@@ -51,6 +53,7 @@ LINK = re.compile(r"\[[^\]\n]+\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FILE = re.compile(r"(?<![\w./-])(?:\.ci|benchmarks|docs|packaging|qps_service|scripts|tests)/(?:[\w./-]*\w)")
 MODULE = re.compile(r"`((?:\w+/)*\w+\.py)`")
+FIGURE = re.compile(r"`([a-z_.]+)`\s+\((\d[\d,]*\s\w+)\)")
 CELL = re.compile(r"(?<!\\)\|")
 INLINE = re.compile(r"`(qps-reporter [a-z]+ [^`\n]+)`")
 LATENCIES = {LatencyKey(b"/", 2): Latency({1: 1}, 10, 10)}  # a log that tells durations
@@ -103,6 +106,18 @@ def words_undocumented(pages: Pages) -> list[str]:
         *(name for name, row in shown.items() if row not in pages[SETTINGS]),
         *lacking(pages[SETTINGS], {PURE_VARIABLE: f"{PURE_VARIABLE}=1"}),
     ]
+
+
+def defaults_wrong(pages: Pages) -> list[str]:
+    """Figures behind the name of a setting, as in `quiet` (60 s), that are not its default."""
+    settings = BY_KEY | {setting.key: setting for table in TABLES.values() for setting in table}
+    problems = []
+    for key, figure in FIGURE.findall("".join(pages.values())):
+        setting = settings.get(key.rpartition(".")[2])
+        text = figure.replace(",", "").replace(" days", "d").removesuffix(" bytes").replace(" ", "")
+        if setting and setting.parse(text) != setting.parse(setting.default or ""):
+            problems.append(f"{key} ({figure})")
+    return problems
 
 
 def routes_wrong(pages: Pages) -> list[str]:
@@ -385,6 +400,14 @@ PROMISES: list[tuple[Check, list[Twin]]] = [
         [
             Twin("docs/explanation/scenarios.md", "tests/system/test_all.py", "tests/system/test_service.py"),
             Twin(ARCHITECTURE, "\n`demon.py`\n"),
+        ],
+    ),
+    (
+        defaults_wrong,
+        [
+            Twin(OPERATIONS, "`quiet` (61 s)", "`quiet` (60 s)"),
+            Twin("docs/explanation/ledger.md", "(16 days)", "(15 days)"),
+            Twin("docs/how-to/statsd-and-graphite.md", "(1,431 bytes)", "(1,432 bytes)"),
         ],
     ),
     (modules_undocumented, [Twin(ARCHITECTURE, "`exits`", "`outputs`")]),

@@ -37,17 +37,25 @@ class Endpoint:
 
     def __init__(self, make: Make = PrometheusOutput) -> None:
         self.now = 1000 * SECOND
+        self.waited = 0  # nanoseconds, of those that passed
         self.said: list[Notice] = []
         self.listening = socket.create_server(("127.0.0.1", 0), backlog=1000)
         self.clients: list[socket.socket] = []
         self.output = make(
-            PrometheusConfig(("127.0.0.1", 9145)), self.said.append, [self.listening.fileno()], self.clock
+            PrometheusConfig(("127.0.0.1", 9145)),
+            self.said.append,
+            [self.listening.fileno()],
+            self.clock,
+            self.spent,
         )
         self.output.flush(self.now)
         self.open_before = open_files()
 
     def clock(self) -> int:
         return self.now
+
+    def spent(self) -> int:
+        return self.now - self.waited * 3 // 4
 
     def connect(self, data: bytes = b"") -> socket.socket:
         """A client who has sent this."""
@@ -63,18 +71,20 @@ class Endpoint:
         self.now += round(seconds * SECOND)
         self.output.flush(self.now)
         if asked := self.output.asked(self.now, is_behind=is_behind):
-            self.output.answer(asked, overview, self.now, self.now)
+            spent = self.spent()
+            self.output.answer(asked, overview, self.now, looked=spent, committed=spent)
         return bool(asked)
 
-    def look_for(self, seconds: float, *, answers: float = 0) -> bool:
-        """Likewise; the look takes so long, and then a commit as long as `answers`."""
-        now = self.now
+    def look_for(self, seconds: float, *, answers: float = 0, waits: float = 0) -> bool:
+        """Likewise; the look takes so long, and then a commit as long as `answers`, which waits so long."""
+        now, looked = self.now, self.spent()
         self.output.flush(now)
         self.now += round(seconds * SECOND)
         if asked := self.output.asked(now, is_behind=False):
-            began = self.now
+            committed = self.spent()
             self.now += round(answers * SECOND)
-            self.output.answer(asked, OVERVIEW, now, began)
+            self.waited += round(waits * SECOND)
+            self.output.answer(asked, OVERVIEW, now, looked=looked, committed=committed)
         return bool(asked)
 
     def take_in(self, until: Callable[[], bool]) -> None:

@@ -3,10 +3,11 @@
 Promises: an answer has everything that was written to the logs before its request came, unless they have a
 backlog, for which it waits some seconds; what it tells is in the ledger, if that takes anything; however
 often clients ask, what they cost is bounded: requests that come close together share one rendering, the next
-answers wait four times as long as the last ones took, with their commit, and the next look for their sake
-also for what that look took. What the service does anyway is for free, such as the look of each second: so
-nobody waits long because a look did, or rules for routes. Nobody is answered before the service is ready,
-which it is when it has read what the last process left: until then counters would stand too low.
+answers wait four times as long as the last ones took of CPU time, with their commit, and as long as these
+waited for the disk or a processor; and the next look for their sake also for that look. What the service
+does anyway is for free, such as the look of each second: so nobody waits long because a look did, or rules
+for routes. Nobody is answered before the service is ready, which it is when it has read what the last
+process left: until then counters would stand too low.
 
 An answer is made in pieces, and kept until it is read: once, however many read it, and no longer than
 `max_answer`. A longer one is none: who asks is told so, by the status 503.
@@ -23,7 +24,7 @@ from qps_service.network.http_exchange import TEXT, Exchange
 from qps_service.network.http_server import Client, Listener
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
-from qps_service.outputs.base import Answers
+from qps_service.outputs.base import Answers, spent
 from qps_service.outputs.prometheus.exposition import (
     OPENMETRICS,
     Histograms,
@@ -36,7 +37,7 @@ from qps_service.text.units import SECOND
 from qps_service.values.reports import Overview
 
 METRICS, HEALTH = "/metrics", "/healthz"
-# At most a fifth of the time goes into answers.
+# At most a fifth of a core goes into answers, and at most half of the time passes with them: see `spent`.
 REST = 4
 # A commit, too, is made for each answer. No further text is begun after so long.
 APART = SECOND // 4
@@ -62,12 +63,13 @@ class PrometheusOutput(Answers):
         notify: Notify,
         inherited: Sequence[int] = (),
         clock: Callable[[], int] = _boottime,
+        spent: Callable[[], int] = spent,
     ) -> None:
         """`inherited` are descriptors of sockets that systemd listens on for us; they stay the caller's.
-        `clock` tells CLOCK_BOOTTIME nanoseconds: how long an answer takes."""
+        `clock` tells CLOCK_BOOTTIME nanoseconds, `spent` what an answer costs."""
         self.trouble = Trouble(notify, "scrapes can be answered again")
         self._listener = Listener(config.listen, inherited, (METRICS, HEALTH), self.trouble)
-        self._clock = clock
+        self._clock, self._spent = clock, spent
         self._max_answer = config.max_answer
         self._histograms = Histograms(config.latency, config.latency_bounds)
         self._next_at = 0  # when the next answers may be given
@@ -103,7 +105,9 @@ class PrometheusOutput(Answers):
             if not is_behind or _wish(client) is None or now - client.asked_at >= BACKLOG_PATIENCE
         ]
 
-    def answer(self, asked: Sequence[Client], overview: Overview, now: int, began: int) -> None:
+    def answer(
+        self, asked: Sequence[Client], overview: Overview, now: int, *, looked: int, committed: int
+    ) -> None:
         """Answer those: one format after the other, for all who want it, packed or not. What takes long is
         left to the next time."""
         was_made_anyway, until = now < self._next_look_at, self._clock() + APART
@@ -118,12 +122,12 @@ class PrometheusOutput(Answers):
                 self._answer(clients, overview)
             self.trouble.works()
         finally:
-            ended = self._clock()
-            self._next_at = ended + max(APART, REST * (ended - began))
+            ended, spent = self._clock(), self._spent()
+            self._next_at = ended + max(APART, REST * (spent - committed))
             if was_made_anyway:
-                self._next_look_at = max(self._next_at, self._next_look_at + (1 + REST) * (ended - began))
+                self._next_look_at = max(self._next_at, self._next_look_at + (1 + REST) * (spent - committed))
             else:
-                self._next_look_at = max(self._next_at, ended + REST * (ended - now))
+                self._next_look_at = max(self._next_at, ended + REST * (spent - looked))
 
     def _answer(self, asked: Sequence[Client], overview: Overview) -> None:
         """Answer those, who all want the same, but for packing."""

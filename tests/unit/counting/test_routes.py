@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qps_service.counting import routes as module
 from qps_service.counting.routes import CACHE_BYTES, CACHE_ENTRIES, COLLAPSES, Routes
-from qps_service.counting.rules import Rule, compile_match, make_rule
+from qps_service.counting.rules import Rule, apply_all, compile_match, make_rule
 from qps_service.values.counts import OTHER
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
@@ -253,10 +253,39 @@ def test_no_rule_sees_what_is_too_long() -> None:
 
 
 # --- the cache
-class Forgetful(Routes):  # one generation, which is thrown away when it is full
-    def _recall(self, target: bytes) -> bytes:
-        self._old = {}
-        return super()._recall(target)
+class Forgetful(Routes):  # what came anew has one generation, which is thrown away when it is full
+    def _work_out(self, target: bytes) -> bytes:
+        self._cache._old = {}
+        return super()._work_out(target)
+
+
+class Overrun(Routes):  # what was known when a window began has no place of its own
+    def end_window(self) -> None:
+        pass
+
+
+class Reloaded(Routes):  # a reload forgets
+    def go_on_from(self, before: Routes) -> None:
+        pass
+
+
+class AnyRules(Routes):  # a reload with other rules remembers what the former ones made
+    def go_on_from(self, before: Routes) -> None:
+        self._cache.take_over(before._cache)
+
+
+class Hoarding(Routes):  # what does not come any more is kept all the same
+    def end_window(self) -> None:
+        kept = dict(self._cache._kept)
+        super().end_window()
+        self._cache._kept |= kept
+
+
+def size_of(routes: Routes) -> tuple[int, int]:
+    """Targets that it remembers, and bytes of their text and their routes'."""
+    cache = routes._cache
+    kept = {**cache.again, **cache._kept, **cache._young, **cache._old}
+    return len(kept), sum(len(target) + len(route) for target, route in kept.items())
 
 
 def check_once_each(make: type[Routes]) -> None:
@@ -269,31 +298,60 @@ def check_once_each(make: type[Routes]) -> None:
     assert len(Watched.asked) == len(set(Watched.asked)) == 3 * CACHE_ENTRIES + 1
 
 
+def check_no_flood_takes_a_place(make: type[Routes]) -> None:
+    """What came in a window is known through the next, whatever comes before it, and over a reload; so it has
+    its route though rules have no time left."""
+    rules, regular = [watched("^/x", "/y")], [b"/x%d" % number for number in range(100)]
+
+    def has_no_time(rules: Sequence[Rule], route: bytes, max_route: int) -> bytes | None:
+        return apply_all(rules, route, max_route) if has_time or route not in regular else None
+
+    has_time = True
+    routes = make(rules, limited=has_no_time)
+    for window in range(4):
+        for number in range(3 * CACHE_ENTRIES):
+            routes.of(b"/%d/%d" % (window, number))
+        assert {routes.of(target) for target in regular} == {b"/y"}, f"in window {window}"
+        before, routes = routes, make(rules, limited=has_no_time)
+        routes.go_on_from(before)
+        routes.end_window()
+        has_time = False
+    other = make([watched("^/x", "/z")], limited=apply_all)
+    other.go_on_from(routes)
+    assert other.of(regular[0]) == b"/z"
+
+
 def check_cache_is_bounded(make: type[Routes]) -> None:
+    """Through windows, too; and what does not come any more is forgotten."""
     routes = make([rule("^/x", "/x")], max_route=65536)
     for length in (1, 10_000):
-        for number in range(2 * CACHE_ENTRIES + 100):
+        for number in range(4 * CACHE_ENTRIES + 100):
             routes.of(b"/%d/%b" % (number, b"y" * length))
-        kept = {**routes._young, **routes._old}
-        assert len(kept) <= 2 * CACHE_ENTRIES
-        assert sum(len(one) + len(two) for one, two in kept.items()) <= 2 * (CACHE_BYTES + 2 * 65536)
+            if number % CACHE_ENTRIES == 0:
+                routes.end_window()
+        targets, size = size_of(routes)
+        assert targets <= 2 * CACHE_ENTRIES
+        assert size <= 2 * (CACHE_BYTES + 2 * 65536)
 
 
 def check_many_logs_share_the_caches(make: type[Routes]) -> None:
     """Of a hundred logs each has a part of what sixteen may have."""
     caches = [make([rule("^/x", "/x")], logs=logs) for logs in (1, 16, 100)]
-    for number in range(CACHE_ENTRIES):
-        for cache in caches:
+    for cache in caches:
+        for number in range(CACHE_ENTRIES):
             cache.of(b"/%d" % number)
-    assert [len(cache._young) for cache in caches[:2]] == [CACHE_ENTRIES] * 2
-    assert len({**caches[2]._young, **caches[2]._old}) <= 2 * CACHE_ENTRIES * 16 // 100
+        cache.end_window()
+        for number in range(CACHE_ENTRIES):
+            cache.of(b"/anew/%d" % number)
+    assert [size_of(cache)[0] for cache in caches[:2]] == [2 * CACHE_ENTRIES] * 2
+    assert size_of(caches[2])[0] <= 2 * CACHE_ENTRIES * 16 // 100
 
 
 def test_what_needs_no_thought_needs_no_cache() -> None:
     routes = Routes()
     for number in range(100):
         routes.of(b"/%%7e%d" % number)
-    assert routes._young == {}
+    assert size_of(routes) == (0, 0)
 
 
 test_promise, test_twin = promises(
@@ -301,12 +359,14 @@ test_promise, test_twin = promises(
     Promise(check_targets, Routes([rule("no such thing", "x")]).of, [], label="where no rule fits"),
     Promise(check_collapses, None, OTHER_COLLAPSES),
     Promise(check_once_each, Routes, [Forgetful]),
+    Promise(check_no_flood_takes_a_place, Routes, [Overrun, Reloaded, AnyRules]),
     Promise(
         check_cache_is_bounded,
         Routes,
         [
             Doubled("counting.routes:CACHE_ENTRIES"),
             Doubled("counting.routes:CACHE_BYTES"),
+            Hoarding,
         ],
     ),
     Promise(check_many_logs_share_the_caches, Routes, [Doubled("counting.routes:CACHES")]),

@@ -64,7 +64,7 @@ def made(config: OutputConfig, notify: Notify, clock: Callable[[], int]) -> Outp
     """The output, in simulated time: Prometheus's asks its own clock how long an answer took."""
     output = make_output(config, notify)
     if isinstance(output, PrometheusOutput):
-        output._clock = clock
+        output._clock = output._spent = clock
     return output
 
 
@@ -95,7 +95,7 @@ class Bench:
         self.now += PAUSE
         self.group.flush(self.now)
         asked = self.group.asked(self.now, is_behind=False)
-        self.group.answer(asked, overview(self.standing), self.now, self.now)
+        self.group.answer(asked, overview(self.standing), self.now, looked=self.now, committed=self.now)
 
     @property
     def standing(self) -> Standing:
@@ -522,11 +522,11 @@ def tell_old_numbers(patch: Patch, output: type) -> None:
     told = "answer" if issubclass(output, Answers) else "emit"
     tell, first = getattr(output, told), []
 
-    def tell_again(self: Any, what: Any, overview: Overview, *times: int) -> None:
+    def tell_again(self: Any, what: Any, overview: Overview, now: int, **spent: int) -> None:
         # Its counts go on.
         logs = tuple(log._replace(counts=dict(log.counts)) for log in overview.logs)
         first.append((what, overview._replace(logs=logs)))
-        tell(self, what if told == "answer" else first[0][0], first[0][1], *times)
+        tell(self, what if told == "answer" else first[0][0], first[0][1], now, **spent)
 
     patch.setattr(output, told, tell_again)
 

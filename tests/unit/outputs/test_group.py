@@ -28,7 +28,7 @@ Kind = type[OutputGroup]
 def noted(what: str) -> Any:
     """A method that keeps what is done, and raises what it is given."""
 
-    def note(self: "Recorder", *_: object, wait: bool = True) -> None:
+    def note(self: "Recorder", *_: object, wait: bool = True, **__: object) -> None:
         self.log.append(f"{what if wait else 'dismiss'} {self.mark}")
         if self.fault:
             raise self.fault
@@ -118,7 +118,9 @@ test_promise, test_twin = promises(Promise(outputs_come_and_go, OutputGroup, [Ma
 CALLS: dict[str, Callable[[OutputGroup], object]] = {
     "emit": lambda outputs: outputs.emit([report({})], OVERVIEW, 0),
     "flush": lambda outputs: outputs.flush(0),
-    "answer": lambda outputs: outputs.answer(outputs.asked(0, is_behind=False), OVERVIEW, 0, 0),
+    "answer": lambda outputs: outputs.answer(
+        outputs.asked(0, is_behind=False), OVERVIEW, 0, looked=0, committed=0
+    ),
     "reopen": lambda outputs: outputs.reconfigure([HERE, JSON]),
     "close": lambda outputs: outputs.close(),
 }

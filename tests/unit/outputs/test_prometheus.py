@@ -204,15 +204,15 @@ def what_scrapes_cost_is_bounded(kind: Make, make: Callable[..., Endpoint], monk
 
 
 class AtOnce(PrometheusOutput):  # renders whenever somebody asks
-    def answer(self, asked: Sequence[Client], overview: Overview, now: int, began: int) -> None:
-        super().answer(asked, overview, now, began)
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int, **spent: int) -> None:
+        super().answer(asked, overview, now, **spent)
         self._next_at = 0
 
 
 class OneByOne(PrometheusOutput):  # renders for each
-    def answer(self, asked: Sequence[Client], overview: Overview, now: int, began: int) -> None:
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int, **spent: int) -> None:
         for each in asked:
-            super().answer([each], overview, now, began)
+            super().answer([each], overview, now, **spent)
 
 
 def a_look_for_their_sake_counts_as_well(kind: Make, make: Callable[..., Endpoint]) -> None:
@@ -235,15 +235,33 @@ def a_look_for_their_sake_counts_as_well(kind: Make, make: Callable[..., Endpoin
     assert {parse(endpoint.receive(client))[0].status for client in clients} == {200}
 
 
+def what_waits_is_no_work(kind: Make, make: Callable[..., Endpoint]) -> None:
+    """A commit that waits for the disk, or for a processor on a busy machine, is followed by a pause as long
+    as that, not four times as long: who asks has to be answered within 10 s there, too."""
+    for waits, rest in ((0, 8), (1, 5), (2, 2)):
+        endpoint = make(kind)
+        endpoint.ask()
+        assert endpoint.look_for(0, answers=2, waits=waits)
+        due = endpoint.now + rest * SECOND
+        endpoint.ask()
+        assert endpoint.output.wanted() == due
+
+
+class PaysForWaiting(PrometheusOutput):
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int, **spent: int) -> None:
+        self._spent = self._clock
+        super().answer(asked, overview, now, **spent)
+
+
 class CountsRenderings(PrometheusOutput):  # a look is for free
-    def answer(self, asked: Sequence[Client], overview: Overview, now: int, began: int) -> None:
-        super().answer(asked, overview, began, began)
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int, **spent: int) -> None:
+        super().answer(asked, overview, now, looked=spent["committed"], committed=spent["committed"])
 
 
 class PaysBack(PrometheusOutput):  # the answers at a look that is made anyway
-    def answer(self, asked: Sequence[Client], overview: Overview, now: int, began: int) -> None:
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int, **spent: int) -> None:
         was_made_anyway = now < self._next_look_at
-        super().answer(asked, overview, now, began)
+        super().answer(asked, overview, now, **spent)
         if was_made_anyway:
             self._next_look_at = self._next_at
 
@@ -376,9 +394,9 @@ def a_default_answer_has_a_size(tmp_path: Path) -> None:
 
 
 class Doubles(PrometheusOutput):
-    def answer(self, asked: Sequence[Client], overview: Overview, now: int, began: int) -> None:
+    def answer(self, asked: Sequence[Client], overview: Overview, now: int, **spent: int) -> None:
         self._max_answer *= 2
-        super().answer(asked, overview, now, began)
+        super().answer(asked, overview, now, **spent)
         self._max_answer //= 2
 
 
@@ -396,6 +414,7 @@ def cheap_answers_are_a_quarter_of_a_second_apart(make: Callable[..., Endpoint])
 
 test_promise, test_twin = promises(
     Promise(a_look_for_their_sake_counts_as_well, PrometheusOutput, [CountsRenderings, PaysBack]),
+    Promise(what_waits_is_no_work, PrometheusOutput, [PaysForWaiting]),
     Promise(nobody_waits_longer_than_for_a_look, PrometheusOutput, [WaitsForTheLook]),
     Promise(
         texts_are_made_for_a_while,

@@ -73,11 +73,13 @@ class Asked(Answers):
             self.behind.append(is_behind)
         return ["client"] if self.is_taken and not is_behind else []
 
-    def answer(self, asked: Sequence[str], overview: Overview, now: int, began: int) -> None:
+    def answer(
+        self, asked: Sequence[str], overview: Overview, now: int, *, looked: int, committed: int
+    ) -> None:
         lines = sum(log.lines for log in overview.logs)
         self.answers.append((self.service.world.seconds, lines, self.in_the_ledger()))
         self.overviews.append(overview)
-        self.took.append(self.service.world.time - began)
+        self.took.append(self.service.world.time - committed)
         self.is_sent = self.is_taken = False
 
     def in_the_ledger(self) -> int:
@@ -189,9 +191,9 @@ def who_asks_is_charged_for_no_rules(tmp_path: Path) -> None:
 class ChargesForAll(Daemon):
     def _answer(self, now: int) -> None:
         if asked := self._outputs.asked(now, is_behind=False):
-            began = self._clock.now()
+            began = self._clock.spent()
             self._pipelines.commit(now)
-            self._outputs.answer(asked, self._overview(now), now, began)
+            self._outputs.answer(asked, self._overview(now), now, looked=began, committed=began)
 
 
 class LooksForEach(Daemon):
@@ -235,7 +237,7 @@ class IsNeverBehind(Daemon):
     def _answer(self, now: int) -> None:
         if asked := self._outputs.asked(now, is_behind=False):
             self._pipelines.commit(now)
-            self._outputs.answer(asked, self._overview(now), now, now)
+            self._outputs.answer(asked, self._overview(now), now, looked=now, committed=now)
 
 
 @pytest.fixture(autouse=True)

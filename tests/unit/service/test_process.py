@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,13 @@ def test_the_clocks_have_their_units() -> None:
     assert monotonic <= clock.now() // 1000  # which counts suspensions too
     assert isinstance(clock.unix(), int)
     assert boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def test_what_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPU time, and a quarter of the rest."""
+    spent = []
+    for passed, worked in ((100, 10), (200, 110), (300, 110), (400, 150)):
+        monkeypatch.setattr("time.thread_time_ns", lambda worked=worked: worked)
+        monkeypatch.setattr("time.clock_gettime_ns", lambda _, passed=passed: passed)
+        spent.append(SystemClock().spent())
+    assert [after - before for before, after in pairwise(spent)] == [100, 25, 55]
