@@ -381,7 +381,7 @@ class Classifier:
         """A file with all that was read of another one, which is gone: it goes on there, unless it has no
         more, or that is read elsewhere."""
         source, position, _ = fresh
-        if self._texts.is_read_further(source, known, surroundings.found):
+        if self._texts.is_of_open(source, known, surroundings.found):
             return None
         twin = next((each for each in surroundings.found if each.position.number == known.number), None)
         is_wanted = twin or self._known_files.is_expected(known)

@@ -231,11 +231,16 @@ class ReadTexts:
         )
 
     def is_read_further(self, source: Source, known: Position, found: Iterable[Found]) -> bool:
-        """Whether a text that was read up to `known` is that of another file, of which more was read, or that
-        has all of it and is open, or was found in this look."""
+        """Whether a text that was read up to `known` is that of another file, of which more was read."""
+        is_read = self.is_of_open(source, known, found)
+        return is_read or self._known_files.read_further(source.read, known, ())
+
+    def is_of_open(self, source: Source, known: Position, found: Iterable[Found]) -> bool:
+        """Whether a text that was read up to `known` is that of a file which has all of it, and is open or
+        was found in this look."""
         read = source.read
         opened: tuple[Generation | Found, ...] = (*self.held, *found)
-        return self._known_files.read_further(read, known, ()) or any(
+        return any(
             goes_further(each.position, known, read)
             or (
                 each.position.offset == known.offset

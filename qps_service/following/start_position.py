@@ -64,14 +64,17 @@ class StartPosition:
             return recalled
         identity, seen = source.identity(), source.seen()
         fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
-        is_present = resuming() if resuming else StillThere(self._files, self._texts.held, {})
+        is_present = resuming() if resuming else None
 
         def has_name(position: Position) -> bool:
-            """Whether a file that was read is still there, and has not left its inode's number to this
-            one."""
-            return position.identity[:2] != identity[:2] and is_present(position)
+            """Whether a file that was read is still there, and has not left its inode's number to this one:
+            where it was seen last, or by whatever name it was rotated to."""
+            key = position.identity[:2]
+            if key == identity[:2]:
+                return False
+            return self._files.is_at(position.name, key) or bool(is_present and is_present(position))
 
-        if resuming:
+        if is_present:
             resemblance, known = self._known_files.resembles(source.read, is_present)
             if known and resemblance is Resemblance.CONTINUED:
                 part = self._texts.known_part(fresh, has_name)

@@ -25,7 +25,7 @@ ForgetsWhereFilesWere = twins.spoilt(
     "ForgetsWhereFilesWere", "_discovery._look_where_they_were", lambda *_: {}
 )
 # Takes a text for that of a file which is gone, though another has more of it.
-TakesTheFirstText = twins.spoilt("TakesTheFirstText", "_discovery._texts.is_read_further", lambda *_: False)
+TakesTheFirstText = twins.spoilt("TakesTheFirstText", "_discovery._texts.is_of_open", lambda *_: False)
 # Is content with the first copy of what it read, though another file has more of it.
 GoesOnInACopy = twins.spoilt("GoesOnInACopy", "_discovery._go_on_where_more_is", lambda *_: None)
 # Takes a copy of what nobody has read yet, and the file itself.
