@@ -183,7 +183,9 @@ class KnownFiles:
             match = compare(position, read)
             if match not in (Match.PREFIX, Match.FULL):
                 continue
-            is_sure = position.name == name or is_same_time(position.modified, modified)
+            # A copy that keeps the time is no shorter.
+            has_time = match is Match.FULL and is_same_time(position.modified, modified)
+            is_sure = position.name == name or has_time
             if not (is_sure or is_proven(read, position)):
                 alike = position
             elif match is Match.PREFIX or is_present(position):

@@ -205,7 +205,7 @@ class ReadTexts:
                 both = text if match is Match.PREFIX else text[: len(each.source.read(TAIL_LIMIT, 0))]
                 if is_proven(read, each.position) or proves(both, context=text):
                     return Resemblance.COPY
-                if is_same_time(each.source.seen().modified, modified) and not self.has_name(each):
+                if self._has_all_and_time(read, modified, each) and not self.has_name(each):
                     return Resemblance.COPY
                 is_alike = True
         return Resemblance.ALIKE if is_alike else Resemblance.NONE
@@ -215,9 +215,15 @@ class ReadTexts:
         last write: then it has no more. Raises OSError."""
         modified = source.seen().modified
         return source.descriptor is None and any(
-            is_same_time(each.source.seen().modified, modified) and are_alike(each.source.read, source.read)
+            self._has_all_and_time(source.read, modified, each) and are_alike(each.source.read, source.read)
             for each in held or self.held
         )
+
+    def _has_all_and_time(self, read: Read, modified: int, generation: Generation) -> bool:
+        """Whether a text that is like one that is open is no shorter, and has the time of its last write. By
+        chance two files have that, too, which were written to within a tick of the kernel's clock."""
+        seen, size = generation.source.seen(), size_of(generation.source)
+        return is_same_time(seen.modified, modified) and bool(not size or read(1, size - 1))
 
     def is_in_copy(self, source: Source, known: Position) -> bool:
         """Whether a copy of a file that was read, and which took the log's place, is read from there on, and

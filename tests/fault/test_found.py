@@ -291,6 +291,14 @@ class TakesAnyOrder(Follower):
             yield from super().read(now)
 
 
+# Takes each text that begins one, and has its time, for its copy.
+TakesBeginningsForCopies = twins.spoilt(
+    "TakesBeginningsForCopies",
+    "_discovery._texts._has_all_and_time",
+    lambda read, modified, generation: generation.source.seen().modified == modified,
+)
+
+
 class TrustsTheNameAndNumber(Follower):
     """Takes a file that has name and inode's number of one that was read for that one."""
 
@@ -379,6 +387,7 @@ TWINS = {
     found.lines_that_an_earlier_text_has_too: GoesByNumbers,
     found.rotated_where_a_link_leads_that_is_away: FoundNoLog,
     found.lines_in_an_archive_of_what_was_let_go: KnowsNoNames,
+    found.first_line_of_a_deleted_log_in_the_same_moment: TakesBeginningsForCopies,
     found.archive_of_a_file_that_left_its_inode_number: TrustsTheNameAndNumber,
     found.lines_beside_an_archive: TakesAnyArchive,
     found.backup_with_many_lines_written_over_the_log: twins.SaysNoDuplicate,
