@@ -128,6 +128,13 @@ class Surroundings(NamedTuple):
     # is the log.
     dated: Container[str] = ()
 
+    def leave_out(self, is_copy: Callable[[Found], bool]) -> None:
+        """Of those found so far, since what they are copies of is found."""
+        for each in self.found.copy():
+            if is_copy(each):
+                self.found.remove(each)
+                each.source.close()
+
 
 class Classifier:
     """Classifies one file at a time."""
@@ -327,6 +334,8 @@ class Classifier:
         if is_wanted or (grows and source.read(1, position.offset)):
             if recalled.lost:
                 self._lose(recalled.loss(path))
+            number = position.number
+            surroundings.leave_out(lambda copy: 0 < number == copy.position.number)
             return Found(source, position._replace(name=path))
         known_files.has_nothing_new(position, seen.changed)
         return Undecided.NEW
@@ -345,10 +354,10 @@ class Classifier:
     def _original(self, fresh: Found, surroundings: Surroundings) -> Found:
         """What was the log, by the history of its names; a file with its text that was found in this look is
         a copy."""
-        for twin in surroundings.found.copy():
-            if twin.position.name not in self._lineage and is_same(fresh.source.read, twin.source.read):
-                surroundings.found.remove(twin)
-                twin.source.close()
+        read = fresh.source.read
+        surroundings.leave_out(
+            lambda copy: copy.position.name not in self._lineage and is_same(read, copy.source.read)
+        )
         return fresh
 
     def _to_ignore(self, source: Source, identity: Identity, seen: Seen) -> IgnoredFile:
@@ -474,8 +483,7 @@ def _longer(found: Found, twin: Found | None, surroundings: Surroundings) -> Fou
         return found
     if not goes_beyond(found.source, twin.source):
         return None
-    surroundings.found.remove(twin)
-    twin.source.close()
+    surroundings.leave_out(lambda copy: copy is twin)
     return found
 
 

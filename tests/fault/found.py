@@ -619,16 +619,19 @@ def first_line_of_a_deleted_log_in_the_same_moment(make: Make) -> None:
 
 
 class NumbersAgain(RetoldFiles):
-    """A kernel that won't tell of writers, and gives a file the number of an inode that is gone by now."""
+    """A kernel that won't tell of writers, gives a file the number of an inode that is gone by now, and
+    numbers disks anew."""
 
     again: Mapping[int, int] = MappingProxyType({})  # for an inode's own number
+    ahead = 0  # of the devices' own numbers
 
     def retell(self, seen: Seen) -> Seen:
-        return seen._replace(inode=self.again.get(seen.inode, seen.inode))
+        return seen._replace(device=seen.device + self.ahead, inode=self.again.get(seen.inode, seen.inode))
 
     def identity(self, descriptor: int) -> Identity:
         identity = super().identity(descriptor)
-        return identity._replace(inode=self.again.get(identity.inode, identity.inode))
+        inode = self.again.get(identity.inode, identity.inode)
+        return identity._replace(device=identity.device + self.ahead, inode=inode)
 
     def has_writer(self, descriptor: int) -> bool | None:
         return None
@@ -650,6 +653,27 @@ def archive_of_a_file_that_left_its_inode_number(make: Make) -> None:
     log.close()
     rig.path.rename(rig.beside("access.log.1"))
     rig.writer()
+    rig.check(losses=[])
+
+
+def copy_that_has_an_inode_number_of_the_logs(make: Make) -> None:
+    """Of an earlier file, which is gone. So it is looked at before the log that it was made of, and which a
+    device has that was numbered anew."""
+    files = NumbersAgain()
+    rig, old = begun(make, files=files)
+    log = rig.renew(3, closing=old)
+    rig.look_often(2, 61)
+    first = rig.beside("access.log.1").stat().st_ino
+    rig.stop()
+    log.lines(8)
+    copy = rig.beside("access.log-20261123")
+    shutil.copy(rig.path, copy)
+    files.again, files.ahead = {copy.stat().st_ino: first}, 1
+    rig.beside("access.log.1").unlink()
+    (rig.root / "archive").mkdir()
+    rig.path.rename(rig.root / "archive/app-1Nov")
+    rig.writer()
+    rig.start()
     rig.check(losses=[])
 
 

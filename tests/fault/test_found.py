@@ -10,7 +10,7 @@ from qps_service.files.kernel import Seen
 from qps_service.files.recognition import TAIL_LIMIT, KnownPart, best_part, part_of, proves
 from qps_service.files.rotated_names import is_compressed
 from qps_service.following import known_files, read_texts
-from qps_service.following.classification import StillThere
+from qps_service.following.classification import StillThere, Surroundings
 from qps_service.following.discovery import Listing
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk, Generation
@@ -299,6 +299,14 @@ TakesBeginningsForCopies = twins.spoilt(
 )
 
 
+class GoesOnTwice(Follower):
+    """Goes on with a log, and with a copy of it that it looked at first."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        with twins.replaced("leave_out", lambda *_: None, Surroundings):
+            yield from super().read(now)
+
+
 class TrustsTheNameAndNumber(Follower):
     """Takes a file that has name and inode's number of one that was read for that one."""
 
@@ -388,6 +396,7 @@ TWINS = {
     found.rotated_where_a_link_leads_that_is_away: FoundNoLog,
     found.lines_in_an_archive_of_what_was_let_go: KnowsNoNames,
     found.first_line_of_a_deleted_log_in_the_same_moment: TakesBeginningsForCopies,
+    found.copy_that_has_an_inode_number_of_the_logs: GoesOnTwice,
     found.archive_of_a_file_that_left_its_inode_number: TrustsTheNameAndNumber,
     found.lines_beside_an_archive: TakesAnyArchive,
     found.backup_with_many_lines_written_over_the_log: twins.SaysNoDuplicate,
