@@ -190,7 +190,7 @@ LIMITS = {
     "Files whose text is compared after a stop": Limit(f"{FOLLOWING}search:TEXTS"),
     "Lines at a text's end that are known one by one": Limit("files.recognition:TAIL_LINES"),
     "Text in which these lines are": Limit("files.recognition:TAIL_LIMIT"),
-    "Text in which they are, of a file that is open": Limit(f"{FOLLOWING}held_text:HELD_LIMIT"),
+    "Text in which they are, of a file that is open": Limit(f"{FOLLOWING}read_texts:HELD_LIMIT"),
     "Changes of names that wait for a log's look": Limit(f"{FOLLOWING}watcher:HINTS_KEPT"),
     # Messages
     "Messages of a log on its files": Limit(
@@ -282,7 +282,7 @@ UNSEEN = {
     "values.counts:SAMPLE_LIMIT": "scanning.pure heeds it",
     "values.positions:PREFIX_LIMIT": "what a text is known by",
     "values.positions:MARKER_LIMIT": "likewise",
-    "files.recognition:HELD_LIMIT": "following.held_text heeds it",
+    "files.recognition:HELD_LIMIT": "following.read_texts heeds it",
     "files.recognition:COPY_LIMIT": "likewise, of a copy",
     "formats.line:_BYTES_LIMIT": "what a number can be",
     "values.latency:SUM_LIMIT": "likewise: 292 years",

@@ -15,7 +15,7 @@ from qps_service.files.compressed import why_not
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files
 from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
-from qps_service.files.sources import ENDLESS, Source, count_lines, open_source
+from qps_service.files.sources import Source, count_lines, open_source, size_of
 from qps_service.values.positions import PIPES, Position
 
 
@@ -92,8 +92,8 @@ class Candidates:
                     # Of a file of which nothing was read yet there is nothing to compare.
                     is_unbegun = not position.offset and self._is_unbegun(position, path, key, held=held)
                     if is_unbegun or compare(position, source.read) is Match.FULL:
-                        size = source.seen().size
-                        pending = 0 if size == ENDLESS else size - position.offset
+                        size = size_of(source)
+                        pending = 0 if size is None else size - position.offset
                         return Checked(position, held, path, _count(position, source), pending)
                 finally:
                     source.close()

@@ -9,14 +9,13 @@ end.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from struct import Struct
 from typing import NamedTuple
 from zlib import adler32, crc32
 
 from qps_service.files.fingerprint import Read, common
-from qps_service.files.sources import ENDLESS
 from qps_service.text.regex import regex
 from qps_service.values.positions import PREFIX_LIMIT, Position
 
@@ -161,42 +160,31 @@ def is_proven(read: Read, position: Position) -> bool:
     return proves(start + b"\n".join((b"", *agreeing, b"")))
 
 
-def known_part(
+def part_of(
+    position: Position,
     read: Read,
-    size: int,
+    size: int | None,
     *,
-    agreed: int,
-    compared: int,
-    tail: bytes,
-    end: int,
-    number: int = 0,
+    agreed: int | None = None,
     in_place: bool = False,
     has_name: bool = False,
     anew: bool = False,
 ) -> KnownPart | None:
-    """How much of a file of `size` bytes belongs to a text that was read up to byte `end`, with this `tail`;
-    None where nothing proves that any of it does. `number`: of that text's generation.
+    """How much of a file of `size` bytes belongs to the text that was read up to `position`; None where
+    nothing proves that any of it does. `size`: None where that is not known.
 
-    Up to byte `agreed` the two agree, as far as that was compared: byte for byte up to `compared`.
+    Up to byte `agreed` the two were compared and are the same; without it the position's samples tell.
     `in_place`: whether the file was written over; `has_name`: whether the text's own file is still there;
     `anew`: whether the file was created under the log's name. That is what rotations do, and clients that ask
     in turns for the same things make logs without times alike: only times prove then.
     """
-    if not agreed and (anew or not tail or size == ENDLESS):
+    compared = len(position.prefix) if agreed is None else agreed
+    agreed = common(position, read) if agreed is None else agreed
+    if not agreed and (anew or not position.tail or size is None):
         return None
     parted = line_start(read, agreed)
-    lines = _CommonLines(_entries(tail), end, parted)
-    place = min(parted, end - lines.size)
-    covered = place == end - lines.size
-    if size == ENDLESS:
-        size = place + COPY_LIMIT
-    if size - place > COPY_LIMIT:
-        # The text's end will be where the copy ends.
-        place = line_start(read, size - COPY_LIMIT)
-        lines.pass_over(place - parted)
-    for line, end_of_line in _lines(read, place, size) if tail else ():
-        lines.take(line, place, end_of_line)
-        place = end_of_line
+    lines = _CommonLines(position, parted)
+    size = lines.look_through(read, size)
     by_time = has_name or anew or (in_place and not agreed)
     begins_alike = agreed and proves(
         read(min(agreed, compared, TAIL_LIMIT), 0),
@@ -207,10 +195,10 @@ def known_part(
     common_text = b"\n".join((*lines.common, b""))
     if not begins_alike and not proves(common_text, strictly=anew or not agreed, by_time=by_time):
         return None
-    if covered or lines.until > parted:
-        return KnownPart(lines.until, lines.doubtful, number if lines.has_last else 0)
+    if lines.are_all or lines.until > parted:
+        return KnownPart(lines.until, lines.doubtful, position.number if lines.has_last else 0)
     # It parted from the text before those lines that are known one by one.
-    until = max(parted, line_start(read, min(size, end)))
+    until = max(parted, line_start(read, min(size, position.offset)))
     return KnownPart(until, until - parted)
 
 
@@ -221,10 +209,12 @@ class _CommonLines:
     is none, but for those that end the text.
     """
 
-    def __init__(self, tail: Sequence[tuple[bytes, int]], end: int, parted: int) -> None:
-        """`end`: of the text, bytes; `parted`: up to where the file is known to agree with it."""
-        self.size = sum(length for _, length in tail)  # of the text's end, bytes
-        starts = accumulate((length for _, length in tail), initial=end - self.size)
+    def __init__(self, position: Position, parted: int) -> None:
+        """`parted`: up to where the file is known to agree with the text."""
+        tail = _entries(position.tail)
+        self._first = position.offset - sum(length for _, length in tail)  # where the end of the text begins
+        self.are_all = parted >= self._first  # whether each line after the parting is known by itself
+        starts = accumulate((length for _, length in tail), initial=self._first)
         self._places = {place: digest for place, (digest, _) in zip(starts, tail, strict=False)}
         self.until = self._parted = parted
         self.doubtful = 0  # bytes between the parting and the last common line that are not common
@@ -236,12 +226,21 @@ class _CommonLines:
         self._unmatched = self._score = 0
         self._is_run = True  # whether all since the last that told were common
 
-    def pass_over(self, size: int) -> None:
-        """So many bytes after the parting are not looked at."""
-        self._unmatched += max(size, 0)
-        self._agrees = self._is_run = False
+    def look_through(self, read: Read, size: int | None) -> int:
+        """Look at the lines of a file of so many bytes; up to which byte that was."""
+        place = min(self._parted, self._first)
+        size = place + COPY_LIMIT if size is None else size
+        if size - place > COPY_LIMIT:
+            # The text's end will be where the copy ends.
+            place = line_start(read, size - COPY_LIMIT)
+            self._unmatched += max(place - self._parted, 0)
+            self._agrees = self._is_run = False
+        for line, end in _lines(read, place, size) if self._places else ():
+            self._take(line, place, end)
+            place = end
+        return size
 
-    def take(self, line: bytes, start: int, end: int) -> None:
+    def _take(self, line: bytes, start: int, end: int) -> None:
         """The next line of the file, between these bytes."""
         digest = digest_of(line)
         is_common = self._left[digest] > 0
@@ -271,30 +270,6 @@ def best_part(parts: Iterable[KnownPart | None]) -> KnownPart | None:
     """The one that says most for certain; of several, the one that leaves least in doubt."""
     found = (part for part in parts if part)
     return max(found, key=lambda part: (part.until - part.doubtful, -part.doubtful), default=None)
-
-
-def part_of(
-    position: Position,
-    read: Read,
-    size: int,
-    *,
-    in_place: bool = False,
-    has_name: bool = False,
-    anew: bool = False,
-) -> KnownPart | None:
-    """How much of a file of `size` bytes is what was read up to `position`; the rest as `known_part`."""
-    return known_part(
-        read,
-        size,
-        agreed=common(position, read),
-        compared=len(position.prefix),
-        tail=position.tail,
-        end=position.offset,
-        number=position.number,
-        in_place=in_place,
-        has_name=has_name,
-        anew=anew,
-    )
 
 
 def _entries(tail: bytes) -> list[tuple[bytes, int]]:

@@ -158,13 +158,19 @@ def open_seen(files: Files, path: str, seen: Seen) -> tuple[Source, Identity] | 
     return None
 
 
+def size_of(source: Source) -> int | None:
+    """Bytes of a text; None where that is known at its end only."""
+    size = source.seen().size
+    return None if size == ENDLESS else size
+
+
 def goes_beyond(one: Source, other: Source) -> bool:
     """Whether a text has more than another that begins like it. Raises OSError. Of two compressed ones it
     can't be told without reading both to their ends, and is not."""
-    size, others = one.seen().size, other.seen().size
-    if others != ENDLESS:
+    size, others = size_of(one), size_of(other)
+    if others is not None:
         return bool(one.read(1, others))
-    return size != ENDLESS and not other.read(1, size - 1)
+    return size is not None and not other.read(1, size - 1)
 
 
 def common_start(one: Source, other: Source, start: int) -> int:

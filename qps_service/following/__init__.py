@@ -7,8 +7,8 @@ It knows files and what was said of them; of formats, counts and the ledger it k
 - `generation`: one open file and how far it has been read
 - `open_files`: which files stay open, and until when
 - `resume`: what an earlier process left
-- `start_position`: where reading begins in a file that was just opened; `held_text`: after what is open
-already
+- `start_position`: where reading begins in a file that was just opened; `read_texts`: how much of it was read
+before
 - `known_files`: what was read before; `ignored_files`: copies, and what is older than our time
 - `discovery`: looks for files that were the log, and for copies; `search`: for those with strange names
 - `classification`: says of such a file what it is

@@ -13,44 +13,26 @@ from enum import Enum
 from typing import NamedTuple
 
 from qps_service.files.compressed import CompressedError, why_not
-from qps_service.files.fingerprint import Match, begins_alike, common, compare
+from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen, explain
-from qps_service.files.recognition import TAIL_LIMIT, KnownPart, beginning_of, is_proven, proves
+from qps_service.files.recognition import beginning_of, is_proven
 from qps_service.files.rotated_names import is_compressed, plain_name
-from qps_service.files.sources import Source, count_lines, goes_beyond, open_seen, open_source
+from qps_service.files.sources import Source, goes_beyond, open_seen, open_source
 from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
-from qps_service.following.held_text import (
-    begin_at,
-    has_name,
-    is_cut,
-    is_renumbered,
-    part_of_any,
-    part_of_held,
-)
-from qps_service.following.known_files import KnownFiles, Read, Resemblance, goes_further, is_same_time
+from qps_service.following.known_files import KnownFiles, Resemblance, is_same_time
 from qps_service.following.lineage import Lineage
+from qps_service.following.read_texts import Found, ReadTexts, is_same
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import PREFIX_LIMIT, Identity, IgnoredFile, Position
 
-# Two texts that agree in so much are taken for the same, where nothing else tells.
-ALIKE = 1 << 20  # bytes
-_BLOCK = 1 << 16  # bytes, of such a comparison
 # Files whose beginnings are read where it is clear that they are not to be counted: while a process runs.
 BEGINNINGS = 1024
 OLDER = (
     "was not there before, and was last written to before the log was: it is taken for older, and not counted"
 )
 COPIED = "has the log's text: should the log have been truncated since, as much of it is not counted"
-
-
-class Found(NamedTuple):
-    """A text to be read from `position`; whoever gets it owns the source."""
-
-    source: Source
-    position: Position
-    is_alike: bool = False  # whether it begins like what was read, and nothing proves that it is that
 
 
 class Undecided(Enum):
@@ -81,14 +63,15 @@ class StillThere:
         self._paths = paths
 
     def __call__(self, position: Position) -> bool:
-        """Whether it is held, or beside the log. An inode number alone may be another file's by now."""
+        """Whether it is held, beside the log, or where it was seen last. An inode number alone may be another
+        file's by now."""
         if position.identity in self._held:
             return True
         path = self._paths.get(position.identity[:2])
-        if path is None:
+        if path is None and not self._files.is_at(position.name, position.identity[:2]):
             return False
         try:
-            descriptor = self._files.open(path)
+            descriptor = self._files.open(path or position.name)
         except OSError:
             return True
         try:
@@ -145,6 +128,13 @@ class Surroundings(NamedTuple):
     # is the log.
     dated: Container[str] = ()
 
+    def leave_out(self, is_copy: Callable[[Found], bool]) -> None:
+        """Of those found so far, since what they are copies of is found."""
+        for each in self.found.copy():
+            if is_copy(each):
+                self.found.remove(each)
+                each.source.close()
+
 
 class Classifier:
     """Classifies one file at a time."""
@@ -153,6 +143,7 @@ class Classifier:
         self,
         files: Files,
         known_files: KnownFiles,
+        texts: ReadTexts,
         lineage: Lineage,
         announcer: Announcer,
         lose: Callable[[PossibleLoss], object],
@@ -163,18 +154,12 @@ class Classifier:
         self._lose = lose
         self._files = files
         self._known_files = known_files
+        self._texts = texts
         self._lineage = lineage
 
     def consider(self, path: str, seen: Seen, surroundings: Surroundings, *, trusted: bool) -> Classification:
         """What the file at `path` is; `trusted`: whether the lineage of names tells everything."""
-        if not seen.regular:
-            return Undecided.NEW
-        if seen.key in surroundings.held:
-            surroundings.held[seen.key].moved_to(path)
-            return Undecided.NEW
-        if any(each.position.identity[:2] == seen.key for each in surroundings.found):
-            return Undecided.NEW  # it has another name, too
-        if self._known_files.is_unchanged(seen):
+        if not seen.regular or self._is_accounted_for(path, seen, surroundings):
             return Undecided.NEW
         try:
             descriptor = self._files.open(path)
@@ -193,15 +178,11 @@ class Classifier:
             # Whoever may write to the directory could have put a link here in between.
             if self._files.fstat(descriptor).key == seen.key:
                 identity = self._files.identity(descriptor)
-                is_known = self._known_files.has(identity)
-                if self._is_of_others(path, seen, surroundings, is_known=is_known):
-                    if not trusted:
-                        self._announcer.foreign(path, seen)
-                    return _ignored(identity, seen)
-                if is_compressed(path) and (reason := self._unreadable(path, identity, trusted=trusted)):
-                    return self._refuse(path, identity, seen, reason)
+                if refused := self._refused(path, identity, seen, surroundings, trusted=trusted):
+                    return refused
                 source = open_source(self._files, descriptor, path, packed=is_compressed(path))
-                result = self._classify(path, source, identity, seen, surroundings, trusted=trusted)
+                fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
+                result = self._classify(fresh, seen, surroundings, trusted=trusted)
         except CompressedError as error:
             if path in surroundings.elsewhere or self._plain_of(path):
                 return Undecided.YET  # it is not the log's, or is being made of what is read there
@@ -212,6 +193,28 @@ class Classifier:
             if not isinstance(result, Found):
                 source.close() if source else self._files.close(descriptor)
         return result
+
+    def _is_accounted_for(self, path: str, seen: Seen, surroundings: Surroundings) -> bool:
+        """Whether the file is open, was found in this look by another name, or is as it was when there was
+        nothing new in it."""
+        if seen.key in surroundings.held:
+            surroundings.held[seen.key].moved_to(path)
+            return True
+        is_found = any(each.position.identity[:2] == seen.key for each in surroundings.found)
+        return is_found or self._known_files.is_unchanged(seen)
+
+    def _refused(
+        self, path: str, identity: Identity, seen: Seen, surroundings: Surroundings, *, trusted: bool
+    ) -> Classification | None:
+        """A file that is not to be looked into."""
+        is_known = self._known_files.has(identity)
+        if self._is_of_others(path, seen, surroundings, is_known=is_known):
+            if not trusted:
+                self._announcer.foreign(path, seen)
+            return _ignored(identity, seen)
+        if is_compressed(path) and (reason := self._unreadable(path, identity, trusted=trusted)):
+            return self._refuse(path, identity, seen, reason)
+        return None
 
     def _is_of_others(self, path: str, seen: Seen, surroundings: Surroundings, *, is_known: bool) -> bool:
         """Whether somebody else put the file there: then its text is nobody's business, be it damaged, or
@@ -273,78 +276,72 @@ class Classifier:
                 is_sure = is_proven(source.read, position) or is_same_time(position.modified, seen.modified)
                 if certain and not is_sure:
                     continue
-                if self._is_read_further(source, position, surroundings):
+                if self._texts.is_read_further(source, position, surroundings.found):
                     break
                 fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
-                if parted := self._after_parting(fresh, surroundings):
+                if parted := self._texts.after_parting(fresh, surroundings.is_present):
                     return parted
                 return Found(source, position._replace(identity=identity, name=path))
         source.close()
         return None
 
     def _classify(
-        self,
-        path: str,
-        source: Source,
-        identity: Identity,
-        seen: Seen,
-        surroundings: Surroundings,
-        *,
-        trusted: bool,
+        self, fresh: Found, seen: Seen, surroundings: Surroundings, *, trusted: bool
     ) -> Classification:
+        (source, position, _), ignored = fresh, self._known_files.ignored
+        path, identity = position.name, position.identity
+        if known := self._classify_known(fresh, seen, surroundings):
+            return known
+        if path in surroundings.elsewhere:
+            return Undecided.NEW
+        if not is_compressed(path) and (again := self._after_held(fresh, surroundings)):
+            return again
+        descends = self._descends(path, surroundings)
+        if ignored.recall(identity, seen) and not (descends and identity.version is None):
+            return self._to_ignore(source, identity, seen)
+        if is_compressed(path) and (plain := self._plain_of(path)):
+            # It is read, or was; this one is made of it, and perhaps not finished. A plain file that was not
+            # looked at yet may be gone by then.
+            is_known = plain in surroundings.held or self._known_files.accounts_for(plain)
+            return Undecided.NEW if is_known or trusted else Undecided.YET
+        if descends and self._lineage.was_put(path) and not is_compressed(path):
+            return self._texts.after_known_part(fresh, surroundings.is_present)
+        if descends:
+            return self._original(fresh, surroundings)
+        if trusted:
+            found = self._classify_growth(fresh, seen, surroundings)
+            return found or self._to_ignore(source, identity, seen)
+        return self._classify_text(fresh, seen, surroundings)
+
+    def _classify_known(
+        self, fresh: Found, seen: Seen, surroundings: Surroundings
+    ) -> Found | Undecided | None:
+        """A file that was read; None if its identity does not tell that it was."""
+        source, (identity, path, *_), _ = fresh
         known_files = self._known_files
         if is_compressed(path) and (read := known_files.let_go_at(identity, seen.modified)):
             # Nobody appends to it, and to look for where it ended would decompress all of it in each start.
             known_files.has_nothing_new(read, seen.changed)
             return Undecided.NEW
         recalled = known_files.recall(identity, source.seen().size, source.read)
-        if recalled and not self._is_by_chance(path, recalled.position, source, surroundings):
-            position = recalled.position
-            grows = not is_compressed(path)  # nobody appends to what is compressed
-            is_wanted = recalled.lost is not None or known_files.is_expected(position)
-            if grows and self._goes_on_in_copy(source, position, surroundings):
-                is_wanted = grows = False
-            if is_wanted or (grows and source.read(1, position.offset)):
-                if recalled.lost:
-                    self._lose(recalled.loss(path))
-                return Found(source, position._replace(name=path))
-            known_files.has_nothing_new(position, seen.changed)
-            return Undecided.NEW
-        if path in surroundings.elsewhere:
-            return Undecided.NEW
-        fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
-        if not is_compressed(path) and (again := self._after_held(fresh, surroundings)):
-            return again
-        descends = self._descends(path, surroundings)
-        if known_files.ignored.recall(identity, seen) and not (descends and identity.version is None):
-            return self._to_ignore(source, identity, seen)
-        if is_compressed(path) and (plain := self._plain_of(path)):
-            # It is read, or was; this one is made of it, and perhaps not finished. A plain file that was not
-            # looked at yet may be gone by then.
-            is_known = plain in surroundings.held or known_files.accounts_for(plain)
-            return Undecided.NEW if is_known or trusted else Undecided.YET
-        if descends:
-            is_copy = self._lineage.was_put(path) and not is_compressed(path)
-            return (
-                self._after_known_part(fresh, surroundings)
-                if is_copy
-                else self._original(fresh, surroundings)
-            )
-        if trusted:
-            found = self._classify_growth(fresh, seen, surroundings)
-            return found or self._to_ignore(source, identity, seen)
-        return self._classify_text(fresh, seen, surroundings)
+        if recalled is None or self._is_by_chance(path, recalled.position, source, surroundings):
+            return None
+        position = recalled.position
+        grows = not is_compressed(path)  # nobody appends to what is compressed
+        is_wanted = recalled.lost is not None or known_files.is_expected(position)
+        if grows and self._texts.is_in_copy(source, position):
+            is_wanted = grows = False
+        if is_wanted or (grows and source.read(1, position.offset)):
+            if recalled.lost:
+                self._lose(recalled.loss(path))
+            number = position.number
+            surroundings.leave_out(lambda copy: 0 < number == copy.position.number)
+            return Found(source, position._replace(name=path))
+        known_files.has_nothing_new(position, seen.changed)
+        return Undecided.NEW
 
-    def _goes_on_in_copy(self, source: Source, known: Position, surroundings: Surroundings) -> bool:
-        """Whether a copy of a file that was read, and which took the log's place, is read from there on, and
-        has all that the file has."""
-        return any(
-            known.offset
-            and each.position.begun == known.offset
-            and not goes_beyond(source, each.source)
-            and are_alike(source.read, each.source.read)
-            for each in surroundings.held.values()
-        )
+    def _after_held(self, fresh: Found, surroundings: Surroundings) -> Found | None:
+        return self._texts.after_held(fresh, surroundings.is_present, surroundings.found)
 
     def _is_by_chance(self, path: str, known: Position, source: Source, surroundings: Surroundings) -> bool:
         """Whether the file has but the inode's number of one that was read: without a version, and with no
@@ -352,99 +349,16 @@ class Classifier:
         if known.identity.version is not None or known.offset:
             return False
         moved = path in surroundings.elsewhere and path != known.name
-        return moved or self._is_read_further(source, known, surroundings)
+        return moved or self._texts.is_read_further(source, known, surroundings.found)
 
     def _original(self, fresh: Found, surroundings: Surroundings) -> Found:
         """What was the log, by the history of its names; a file with its text that was found in this look is
         a copy."""
-        for twin in surroundings.found.copy():
-            if twin.position.name not in self._lineage and _is_same(fresh.source.read, twin.source.read):
-                surroundings.found.remove(twin)
-                twin.source.close()
+        read = fresh.source.read
+        surroundings.leave_out(
+            lambda copy: copy.position.name not in self._lineage and is_same(read, copy.source.read)
+        )
         return fresh
-
-    def _after_known_part(self, fresh: Found, surroundings: Surroundings) -> Found:
-        """What somebody put in the log's place, and what was rotated before anybody looked."""
-        source, position, _ = fresh
-        known = self._known_part(fresh, surroundings)
-        if known is None or not known.until:
-            return fresh
-        self._announcer.recognised(position.name, count_lines(source, known.until), known.doubtful)
-        return Found(source, begin_at(source, position, known.until))
-
-    def _known_part(self, fresh: Found, surroundings: Surroundings) -> KnownPart | None:
-        return part_of_any(
-            self._files,
-            self._known_files,
-            surroundings.held.values(),
-            fresh.position.identity,
-            fresh.source,
-            has_name=surroundings.is_present,
-        )
-
-    def _after_parting(self, fresh: Found, surroundings: Surroundings) -> Found | None:
-        """What a backup has of its own that took the log's place, was written to, and rotated before anybody
-        looked. It parts from a text that was read before that ends, and after the end of each of which it
-        has all."""
-        source, position, _ = fresh
-        read, whole, may_part = source.read, 0, False
-        for each in self._known_files.beginning_like(read):
-            has_all = compare(each, read) is Match.FULL
-            whole = max(whole, each.offset * has_all)
-            may_part |= not has_all and common(each, read) > 0
-        for held in surroundings.held.values():
-            has_all = are_alike(read, held.source.read)
-            if compare(held.position, read) is Match.FULL:
-                whole = max(whole, held.offset, held.source.seen().size * has_all)
-            may_part |= not has_all and common(held.position, read) > 0
-        known = None
-        with suppress(CompressedError):  # what is damaged is told of by whoever reads it
-            known = self._known_part(fresh, surroundings) if may_part else None
-        if known is None or b"\n" not in read(_BLOCK, known.until):
-            return None
-        last = max(known.until - TAIL_LIMIT, 0)
-        is_sure = proves(read(known.until - last, last), by_time=True)
-        if not is_sure or known.until - known.doubtful <= whole:
-            return None
-        self._announcer.recognised(position.name, count_lines(source, known.until), known.doubtful)
-        return Found(source, begin_at(source, position, known.until))
-
-    def _after_held(self, fresh: Found, surroundings: Surroundings) -> Found | None:
-        """A file that goes on where one that is open does not: that very file on a device which has another
-        number since it was mounted again, or a mirror's copy of one that was deleted."""
-        source, position, _ = fresh
-        for generation in surroundings.held.values():
-            again = is_renumbered(generation, position.identity, source)
-            if not again and (has_name(self._files, generation) or self.is_made_of_any([generation], source)):
-                continue
-            part = part_of_held(self._files, generation, position.identity, source)
-            if again or (
-                part
-                and not part.doubtful
-                and part.until >= generation.offset
-                and source.read(1, part.until)
-                and not self._is_read_further(
-                    source, generation.position._replace(offset=part.until), surroundings
-                )
-            ):
-                on = Found(source, begin_at(source, position, part.until if part else 0))
-                return on if again else self._after_parting(fresh, surroundings) or on
-        return None
-
-    def is_made_of_any(self, held: Iterable[Generation], source: Source) -> bool:
-        """Whether an archive has the text of one of the files that are open, and the time of its last write:
-        then it has no more. Raises OSError."""
-        modified = source.seen().modified
-        return source.descriptor is None and any(
-            is_same_time(each.source.seen().modified, modified) and are_alike(each.source.read, source.read)
-            for each in held
-        )
-
-    def _is_read_further(self, source: Source, known: Position, surroundings: Surroundings) -> bool:
-        """Whether a text that was read up to `known` is that of another file, of which more was read."""
-        return self._is_of_held(source, source.read, known, surroundings) or self._known_files.read_further(
-            source.read, known, ()
-        )
 
     def _to_ignore(self, source: Source, identity: Identity, seen: Seen) -> IgnoredFile:
         """It, with the beginning of its text; of so many files beside a log only, since looking takes
@@ -459,63 +373,57 @@ class Classifier:
         compressed, before anybody looked again; or what a mirror has of it, which never renames but writes
         anew. Compressing keeps the time of the last write: with that of a file that was let go, there is no
         more in it."""
-        path, source, plain = fresh.position.name, fresh.source, None
+        path, plain = fresh.position.name, None
         if is_compressed(path):
             plain = plain_name(path)
             if self._known_files.was_let_go_at(seen.modified):
                 return None
             if again := self._after_held(fresh, surroundings):
                 return again
-        resemblance, known = self._known_files.resembles(source.read, surroundings.is_present, name=plain)
-        if known is None or resemblance is not Resemblance.CONTINUED:
-            return None
-        if self._is_there(known) or not source.read(1, known.offset):
-            return None
-        if self._is_of_held(source, source.read, known, surroundings):
-            return None
-        return Found(source, known._replace(identity=fresh.position.identity, name=path))
+        resemblance, known = self._known_files.resembles(
+            fresh.source.read, surroundings.is_present, name=plain
+        )
+        is_continued = known and resemblance is Resemblance.CONTINUED
+        return self._continued(fresh, known, surroundings) if known and is_continued else None
 
-    def _is_there(self, position: Position) -> bool:
-        """Whether a generation's own file is where it was seen last."""
-        try:
-            return self._files.lstat(position.name).key == position.identity[:2]
-        except FileNotFoundError:
-            return False
+    def _continued(self, fresh: Found, known: Position, surroundings: Surroundings) -> Found | None:
+        """A file with all that was read of another one, which is gone: it goes on there, unless it has no
+        more, or that is read elsewhere."""
+        source, position, _ = fresh
+        if self._texts.is_of_open(source, known, surroundings.found):
+            return None
+        twin = next((each for each in surroundings.found if each.position.number == known.number), None)
+        is_wanted = twin or self._known_files.is_expected(known)
+        if not is_wanted and not source.read(1, known.offset):
+            return None
+        continued = known._replace(identity=position.identity, name=position.name)
+        return _longer(Found(source, continued), twin, surroundings)
 
     def _classify_text(self, fresh: Found, seen: Seen, surroundings: Surroundings) -> Classification:
-        source, path = fresh.source, fresh.position.name
+        source, (identity, path, *_), _ = fresh
         start = source.read(PREFIX_LIMIT, 0)
-        mine = _ignored(fresh.position.identity, seen, start)
+        mine = _ignored(identity, seen, start)
         if not start and path in surroundings.dated and seen.modified < _last_read(surroundings):
             return fresh  # nobody is about to write a copy to it
         if not start:
             return mine if is_compressed(path) else Undecided.YET
-
-        def read(size: int, offset: int) -> bytes:
-            if offset + size <= PREFIX_LIMIT:
-                return start[offset : offset + size]
-            return source.read(size, offset)
-
         if mine.digest and self._known_files.ignored.has_text(mine.digest):
             return mine
-        resemblance, position = self._known_files.resembles(read, surroundings.is_present, seen.modified)
-        held = self._resembles_held(read, seen, surroundings)
-        may_be_news = surroundings.log_was_replaced and seen.modified >= surroundings.since // SECOND * SECOND
-        if (
-            resemblance is Resemblance.CONTINUED or (may_be_news and Resemblance.COPY in (resemblance, held))
-        ) and (parted := self._after_parting(fresh, surroundings)):
+
+        def read(size: int, offset: int) -> bytes:
+            is_there = offset + size <= PREFIX_LIMIT
+            return start[offset : offset + size] if is_there else source.read(size, offset)
+
+        resemblance, known = self._known_files.resembles(read, surroundings.is_present, seen.modified)
+        held = self._texts.resemblance(read, seen.modified)
+        is_continued, is_copy = resemblance is Resemblance.CONTINUED, Resemblance.COPY in (resemblance, held)
+        may_be_news = surroundings.log_was_replaced and seen.modified >= _whole_seconds(surroundings.since)
+        may_have_parted = is_continued or (is_copy and may_be_news)
+        if may_have_parted and (parted := self._texts.after_parting(fresh, surroundings.is_present)):
             return parted
-        if position and resemblance is Resemblance.CONTINUED:
-            if self._is_of_held(source, read, position, surroundings):
-                return mine
-            twin = next(
-                (each for each in surroundings.found if each.position.number == position.number), None
-            )
-            if twin is None and not self._known_files.is_expected(position) and not read(1, position.offset):
-                return mine
-            continued = position._replace(identity=fresh.position.identity, name=path)
-            return _longer(fresh._replace(position=continued), twin, surroundings) or mine
-        if Resemblance.COPY in (resemblance, held):
+        if known and is_continued:
+            return self._continued(fresh, known, surroundings) or mine
+        if is_copy:
             # A mirror that was rotated and compressed before anybody looked may have more.
             return (self._after_held(fresh, surroundings) if is_compressed(path) else None) or mine
         if not surroundings.log_was_replaced:
@@ -523,62 +431,33 @@ class Classifier:
                 # A log that was cut and has the same lines again, as many or more, is as if nothing had been.
                 self._lose(PossibleLoss(COPIED, path, None if is_compressed(path) else seen.size))
             return mine
-        # bzip2 gives its file the time of the plain one in whole seconds.
-        since = surroundings.since // SECOND * SECOND
+        if known and is_compressed(path) and seen.modified <= known.modified:
+            return mine  # it begins like what was read, and nothing was written to it since
+        is_alike = Resemblance.ALIKE in (resemblance, held)
+        return self._classify_new(fresh, seen, surroundings, mine, is_alike=is_alike)
+
+    def _classify_new(
+        self, fresh: Found, seen: Seen, surroundings: Surroundings, mine: IgnoredFile, *, is_alike: bool
+    ) -> Classification:
+        """A file with a text of its own, as far as anything proves: it was the log, unless it is older."""
+        path, since = fresh.position.name, _whole_seconds(surroundings.since)
         if seen.modified < since and path in surroundings.alike:
             return mine
-        if position and is_compressed(path) and seen.modified <= position.modified:
-            return mine  # it begins like what was read, and nothing was written to it since
-        if seen.modified < since <= seen.changed and self._known_files.ignored.are_many:
-            return Undecided.NEW  # one that is not remembered, under another name
-        if seen.modified < since <= seen.changed and plain_name(path) in surroundings.dated:
-            return mine  # an earlier day
         if seen.modified < since <= seen.changed:
             # Unpacked from an archive, or given another time. (Where the clock went back, both times are
             # older.)
-            self._lose(PossibleLoss(OLDER, path, None if is_compressed(path) else seen.size))
+            if self._known_files.ignored.are_many:
+                return Undecided.NEW  # one that is not remembered, under another name
+            if plain_name(path) not in surroundings.dated:  # an earlier day
+                self._lose(PossibleLoss(OLDER, path, None if is_compressed(path) else seen.size))
             return mine
-        twin = next((each for each in surroundings.found if _is_same(read, each.source.read)), None)
+        read = fresh.source.read
+        twin = next((each for each in surroundings.found if is_same(read, each.source.read)), None)
         if (found := _longer(fresh, twin, surroundings)) is None:
             return mine
         # Somebody may have put it in the log's place before it was rotated.
-        found = self._after_known_part(found, surroundings)
-        return found._replace(is_alike=not found.position.offset and Resemblance.ALIKE in (resemblance, held))
-
-    def _is_of_held(self, source: Source, read: Read, known: Position, surroundings: Surroundings) -> bool:
-        """Whether a text that was read up to `known` is that of a file which has all of it, and is open or
-        was found in this look."""
-        opened = [(each.position, each.source) for each in surroundings.held.values()]
-        opened += [(each.position, each.source) for each in surroundings.found]
-        return any(
-            goes_further(position, known)
-            or (
-                position.offset == known.offset and not goes_beyond(source, its) and are_alike(read, its.read)
-            )
-            for position, its in opened
-            if begins_alike(position, read)
-        )
-
-    def _resembles_held(self, read: Read, seen: Seen, surroundings: Surroundings) -> Resemblance:
-        """Whether the text is that of a file which is being read, or was in it before a truncation. What has
-        the time of the last write to one that was deleted was made of that."""
-        is_alike = False
-        text = read(TAIL_LIMIT, 0)
-        for each in surroundings.held.values():
-            match = compare(each.position, read)
-            if match is Match.FULL and is_cut(each.position, each.source):
-                return Resemblance.COPY  # as copytruncate leaves it: what more it has is looked for there
-            if match in (Match.FULL, Match.PREFIX) or are_alike(read, each.source.read):
-                # What both have, be it in what was read before a truncation.
-                both = text if match is Match.PREFIX else text[: len(each.source.read(TAIL_LIMIT, 0))]
-                if is_proven(read, each.position) or proves(both, context=text):
-                    return Resemblance.COPY
-                if is_same_time(each.source.seen().modified, seen.modified) and not has_name(
-                    self._files, each
-                ):
-                    return Resemblance.COPY
-                is_alike = True
-        return Resemblance.ALIKE if is_alike else Resemblance.NONE
+        found = self._texts.after_known_part(found, surroundings.is_present)
+        return found._replace(is_alike=is_alike and not found.position.offset)
 
     def _plain_of(self, path: str) -> tuple[int, int] | None:
         """Device and inode of what is compressed as `path`, if that is still there."""
@@ -586,6 +465,11 @@ class Classifier:
             return self._files.lstat(plain_name(path)).key
         except FileNotFoundError:
             return None
+
+
+def _whole_seconds(nanoseconds: int) -> int:
+    """As bzip2 gives its file the time of the plain one."""
+    return nanoseconds // SECOND * SECOND
 
 
 def _last_read(surroundings: Surroundings) -> int:
@@ -599,31 +483,10 @@ def _longer(found: Found, twin: Found | None, surroundings: Surroundings) -> Fou
         return found
     if not goes_beyond(found.source, twin.source):
         return None
-    surroundings.found.remove(twin)
-    twin.source.close()
+    surroundings.leave_out(lambda copy: copy is twin)
     return found
 
 
 def _ignored(identity: Identity, seen: Seen, start: bytes = b"") -> IgnoredFile:
     """A file that begins with `start`, to be remembered."""
     return IgnoredFile(*identity, seen.changed, seen.size, seen.modified, beginning_of(start))
-
-
-def _is_same(one: Read, other: Read) -> bool:
-    """Whether one text is the beginning of the other, and that is no chance."""
-    return are_alike(one, other) and proves(one(TAIL_LIMIT, 0)) and proves(other(TAIL_LIMIT, 0))
-
-
-def are_alike(one: Read, other: Read) -> bool:
-    """Whether one text is the beginning of the other, as far as it has whole lines."""
-    offset = 0
-    while offset < ALIKE:
-        mine, theirs = one(_BLOCK, offset), other(_BLOCK, offset)
-        length = min(len(mine), len(theirs))
-        if length < _BLOCK:
-            lines = mine[:length].rfind(b"\n") + 1
-            return mine[:lines] == theirs[:lines] and offset + lines > 0
-        if mine != theirs:
-            return False
-        offset += length
-    return True

@@ -24,7 +24,6 @@ from qps_service.following.announcer import Announcer
 from qps_service.following.classification import (
     Classification,
     Classifier,
-    Found,
     Owners,
     StillThere,
     Surroundings,
@@ -33,10 +32,10 @@ from qps_service.following.classification import (
 )
 from qps_service.following.directories import LogDirectory, LogNames
 from qps_service.following.generation import Generation
-from qps_service.following.held_text import has_name
 from qps_service.following.hints import Appeared, Arrival, Gone, Hint, Lost, Moved
 from qps_service.following.known_files import KnownFiles, is_same_time
 from qps_service.following.lineage import Lineage
+from qps_service.following.read_texts import Found, ReadTexts
 from qps_service.following.search import Search
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
@@ -83,15 +82,24 @@ class Discovery:
     """What is known of the files beside the log."""
 
     def __init__(
-        self, files: Files, known_files: KnownFiles, announcer: Announcer, *, resuming: bool
+        self,
+        files: Files,
+        known_files: KnownFiles,
+        texts: ReadTexts,
+        announcer: Announcer,
+        *,
+        resuming: bool,
     ) -> None:
         """`resuming`: whether an earlier process followed the log, so that no file is taken to be old."""
         self._files = files
         self._announcer = announcer
         self._known_files = known_files
+        self._texts = texts
         self._lineage = Lineage()
         self._losses: list[PossibleLoss] = []
-        self._classifier = Classifier(files, known_files, self._lineage, announcer, self._losses.append)
+        self._classifier = Classifier(
+            files, known_files, texts, self._lineage, announcer, self._losses.append
+        )
         self._search = Search(files)
         self._resuming = resuming
         self._others: Container[str] = ()
@@ -310,7 +318,7 @@ class Discovery:
         """Where the texts went of open files that were deleted: compressed, or to another file system."""
         paths = set()
         for generation in rotated:
-            if has_name(self._files, generation):
+            if self._texts.has_name(generation):
                 continue
             position = generation.position
             for path, seen in self._search.by_time([position], directories).items():
@@ -704,8 +712,7 @@ class Discovery:
                 and compare(position, source.read) is Match.FULL
                 and not self._known_files.read_further(source.read, position, others)
                 and (
-                    is_proven(source.read, position)
-                    or not (is_older or self._classifier.is_made_of_any(held, source))
+                    is_proven(source.read, position) or not (is_older or self._texts.is_made_of_held(source))
                 )
             ):
                 return Found(source, position._replace(identity=identity, name=path))

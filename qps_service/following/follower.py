@@ -23,15 +23,15 @@ from typing import NamedTuple, Protocol
 from qps_service.files.kernel import Files, NotRegularError, Seen
 from qps_service.files.sources import Plain, count_lines
 from qps_service.following.announcer import Announcer
-from qps_service.following.classification import Found, Owners
+from qps_service.following.classification import Owners
 from qps_service.following.directories import LogDirectories, LogDirectory, MayBe
 from qps_service.following.discovery import Discovery, LogSeen
 from qps_service.following.generation import Chunk, Generation
-from qps_service.following.held_text import is_cut
 from qps_service.following.hints import Arrival, Hint
 from qps_service.following.kinship import is_kin
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.open_files import Changes, FollowLimits, Keeper, OpenFiles
+from qps_service.following.read_texts import Found, is_cut
 from qps_service.following.resume import NOTHING_KNOWN, InheritedFile, Resume
 from qps_service.following.start_position import StartPosition, is_replaced
 from qps_service.notices.throttle import Throttle
@@ -98,9 +98,12 @@ class Follower:
         resuming = resume.restored is not None and resume.restored.path == path
         known_files = KnownFiles(resume.restored, expecting=resuming)
         self._known_files = known_files
-        self._discovery = Discovery(files, known_files, announcer, resuming=resuming)
-        self._start = StartPosition(files, known_files, announcer, limits.max_line, from_start=from_start)
-        self._held = OpenFiles(limits, known_files, announcer, keeper)
+        self._held = OpenFiles(limits, files, known_files, announcer, keeper)
+        texts = self._held.texts
+        self._discovery = Discovery(files, known_files, texts, announcer, resuming=resuming)
+        self._start = StartPosition(
+            files, known_files, texts, announcer, limits.max_line, from_start=from_start
+        )
         self._first_look = not resuming
         self._handed = resume.handed
         self._since = resume.since
@@ -263,6 +266,8 @@ class Follower:
             )
             for each in found:
                 active_at = self._written_at(each) if resuming else None
+                # Before the log can be seen, others of its files may be.
+                self._is_replaced |= resuming and not each.position.number
                 self._held.adopt(each, now, active_at=active_at, reached_at=self._reached(each, now))
                 self._announcer.rotated(now, len(self._held))
                 again |= self._directories.learn(each.position.name)
@@ -409,7 +414,6 @@ class Follower:
         return self._start.begin(
             source,
             self._directories.log_path,
-            self._held,
             first_look=self._first_look,
             arrival=arrival,
             resuming=partial(self._discovery.presence, self._looked_at, self._held) if resuming else None,

@@ -11,9 +11,9 @@ from qps_service.files.fingerprint import begins_alike
 from qps_service.files.kernel import Files, Seen
 from qps_service.files.recognition import TAIL_LIMIT, is_proven, proves
 from qps_service.files.sources import Source, open_seen
-from qps_service.following.classification import are_alike
 from qps_service.following.generation import Generation
 from qps_service.following.known_files import KnownFiles, Resemblance
+from qps_service.following.read_texts import are_alike
 
 
 def is_kin(

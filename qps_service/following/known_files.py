@@ -183,7 +183,9 @@ class KnownFiles:
             match = compare(position, read)
             if match not in (Match.PREFIX, Match.FULL):
                 continue
-            is_sure = position.name == name or is_same_time(position.modified, modified)
+            # A copy that keeps the time is no shorter.
+            has_time = match is Match.FULL and is_same_time(position.modified, modified)
+            is_sure = position.name == name or has_time
             if not (is_sure or is_proven(read, position)):
                 alike = position
             elif match is Match.PREFIX or is_present(position):
@@ -195,21 +197,37 @@ class KnownFiles:
         return (Resemblance.ALIKE, alike) if alike else (Resemblance.NONE, None)
 
     def known_part(
-        self, read: Read, size: int, has_name: Callable[[Position], bool], *, anew: bool
+        self, read: Read, size: int | None, has_name: Callable[[Position], bool], *, anew: bool
     ) -> KnownPart | None:
         """How much of a file of `size` bytes was read before, at least; None where nothing proves any of it.
         `has_name` tells whether a generation's own file is still there."""
-        return best_part(
-            part_of(position, read, size, has_name=has_name(position), anew=anew)
+        parts = [
+            (position, part)
             for position in self._retired.values()
             if position.offset and (position.tail or read(1, 0) == position.prefix[:1])
+            if (part := part_of(position, read, size, has_name=has_name(position), anew=anew))
+        ]
+        best = best_part(part for _, part in parts)
+        if best is None:
+            return None
+        certain = best.until - best.doubtful
+
+        def start(size: int, offset: int) -> bytes:
+            return read(min(size, max(certain - offset, 0)), offset)
+
+        # What was read after that, where another one went on, is not known line by line after a kill.
+        until = max(
+            part.until
+            for position, part in parts
+            if part is best or (position.begun >= certain and begins_alike(position, start))
         )
+        return best if until <= best.until else KnownPart(until, until - certain)
 
     def read_further(self, read: Read, known: Position, others: Iterable[Position]) -> bool:
         """Whether a text that was read up to `known` is that of a generation of which more was read.
         `others`: of those that are open."""
         return any(
-            goes_further(position, known) and begins_alike(position, read) and is_proven(read, position)
+            goes_further(position, known, read) and is_proven(read, position)
             for position in (*self.beginning_like(read), *others)
         )
 
@@ -329,11 +347,14 @@ class KnownFiles:
         return next((each for each in latest if each.identity[1:] == identity[1:]), None)
 
 
-def goes_further(position: Position, known: Position) -> bool:
-    """Whether more was read of one generation than of another, should both have the same text. What the later
-    one has of its own, the earlier one has not."""
-    is_earlier = 0 < position.number < known.number
-    return position.offset > known.offset and not (is_earlier and known.offset > known.begun)
+def goes_further(position: Position, known: Position, read: Read) -> bool:
+    """Whether a text that was read up to `known` is, by its bytes, that of another generation, of which more
+    was read. Of a text that ends before that: what the later one has of its own, the earlier one has not."""
+    if position.offset <= known.offset:
+        return False
+    match = compare(position, read)
+    is_earlier = 0 < position.number < known.number and known.offset > known.begun
+    return match is Match.FULL or (match is Match.PREFIX and not is_earlier)
 
 
 def _size_of(position: Position) -> int:

@@ -13,22 +13,16 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from qps_service.files.compressed import CompressedError
-from qps_service.files.fingerprint import Read, begins_alike
+from qps_service.files.fingerprint import Read
 from qps_service.files.kernel import Files
 from qps_service.files.recognition import (
     KnownPart,
-    best_part,
-    has_differences,
-    has_row_of,
-    line_start,
-    part_of,
-    tail_of,
 )
 from qps_service.files.sources import count_lines
 from qps_service.following.announcer import Announcer
-from qps_service.following.classification import Found
 from qps_service.following.generation import Chunk, Generation
-from qps_service.following.known_files import KnownFiles, Resemblance
+from qps_service.following.known_files import KnownFiles
+from qps_service.following.read_texts import Found, ReadTexts
 from qps_service.following.resume import InheritedFile
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import IgnoredFile, Position
@@ -76,10 +70,16 @@ class OpenFiles:
     """The generations, oldest first; `current` is the log itself."""
 
     def __init__(
-        self, limits: FollowLimits, known_files: KnownFiles, announcer: Announcer, keeper: Keeper | None
+        self,
+        limits: FollowLimits,
+        files: Files,
+        known_files: KnownFiles,
+        announcer: Announcer,
+        keeper: Keeper | None,
     ) -> None:
         self.current: Generation | None = None
         self._limits = limits
+        self.texts = ReadTexts(files, known_files, self, announcer)
         self._known_files = known_files
         known_files.bound(limits.retired, limits.ignored)
         self._announcer = announcer
@@ -280,46 +280,16 @@ class OpenFiles:
         return self._known_files.new_number()
 
     def _known_part(self, generation: Generation, former: Position) -> KnownPart | None:
-        """How much of a text that was written over another one was read before: of that one, or of any other.
-        Where that is not proven, but may well be, it is said."""
-        read, size = generation.source.read, generation.source.seen().size
-        # What one that was opened later has in common with it was left to it there.
-        before = generation.position.number
-        others = [
-            each.position for each in self._generations if each.offset and each.position.number < before
-        ]
-        parts = [
-            part_of(former, read, size, in_place=True),
-            # Where that was opened after this file, what stands before its beginning was left to this one.
-            *(
-                part
-                for each in others
-                if (part := part_of(each, read, size, has_name=True))
-                and (part.until > each.begun or each.number < former.number)
-            ),
-            self._known_files.known_part(read, size, lambda _: True, anew=False),
-        ]
-        known = best_part(parts)
+        """How much of a text that was written over another one was read before. Where that is not proven, but
+        may well be, it is said."""
+        known = self.texts.part_written_over(generation, former)
+        if known is None and self.texts.may_be_written_again(generation, former):
+            self._announcer.possible_duplicate(generation.name, count_lines(generation.source))
         if known and known.number == former.number:
             # Nothing is missing: it was cut at its beginning, say, and goes on.
             self._cut = [each for each in self._cut if each.number != former.number]
             self._known_files.retire(former)
-        if (
-            known is None
-            and has_differences(read)
-            and (
-                self._is_alike(read, [former, *others])
-                or has_row_of(tail_of(read, line_start(read, size)), former.tail)
-            )
-        ):
-            self._announcer.possible_duplicate(generation.name, count_lines(generation.source))
         return known
-
-    def _is_alike(self, read: Read, positions: list[Position]) -> bool:
-        """Whether a text has all that was read of another one, or begins it; that proves nothing."""
-        if any(begins_alike(each, read) for each in positions):
-            return True
-        return self._known_files.resembles(read, lambda _: False)[0] is not Resemblance.NONE
 
     def _is_over(self, generation: Generation, now: int) -> bool:
         """Whether nobody writes to an old generation any more."""

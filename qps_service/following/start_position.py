@@ -6,19 +6,16 @@ brought may be a copy of what was read: a mirror, a backup, what an editor made 
 out which is proven to be known, and that is said.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from qps_service.files.fingerprint import begins_alike
 from qps_service.files.kernel import Files, Seen
-from qps_service.files.recognition import KnownPart, has_row_of, line_start, tail_of
-from qps_service.files.sources import Plain, count_lines
+from qps_service.files.sources import Plain, Source, count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.change import Change, Look, decide
 from qps_service.following.classification import StillThere
-from qps_service.following.generation import Generation
-from qps_service.following.held_text import begin_at, part_of_any
 from qps_service.following.hints import Arrival
 from qps_service.following.known_files import KnownFiles, Resemblance
+from qps_service.following.read_texts import Found, ReadTexts, begin_at
 from qps_service.following.resume import InheritedFile
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import Position
@@ -28,13 +25,21 @@ class StartPosition:
     """Knows what was before our time."""
 
     def __init__(
-        self, files: Files, known_files: KnownFiles, announcer: Announcer, max_line: int, *, from_start: bool
+        self,
+        files: Files,
+        known_files: KnownFiles,
+        texts: ReadTexts,
+        announcer: Announcer,
+        max_line: int,
+        *,
+        from_start: bool,
     ) -> None:
         """`max_line` in bytes; `from_start`: whether what the log holds at the first look counts too."""
         self._announcer = announcer
         self._max_line = max_line
         self._files = files
         self._known_files = known_files
+        self._texts = texts
         self._from_start = from_start
         self._unread: tuple[tuple[int, int], int] | None = None  # at the first look: key, size in bytes
         self._losses: list[PossibleLoss] = []
@@ -47,20 +52,18 @@ class StartPosition:
         self,
         source: Plain,
         path: str,
-        held: Iterable[Generation],
         *,
         first_look: bool,
         arrival: Arrival,
         resuming: Callable[[], StillThere] | None = None,
     ) -> Position:
-        """Where to begin in a log that was opened by its path. `held`: the generations that are open;
-        `resuming`: which others are still there, in their own files, where an earlier process followed the
-        log."""
+        """Where to begin in a log that was opened by its path. `resuming`: which generations are still there,
+        in their own files, where an earlier process followed the log."""
         recalled = self._recall(source, path)
         if recalled:
             return recalled
         identity, seen = source.identity(), source.seen()
-        fresh = Position(identity, path, 0, b"", b"", False, owner=seen.owner)
+        fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
         is_present = resuming() if resuming else None
 
         def has_name(position: Position) -> bool:
@@ -74,17 +77,17 @@ class StartPosition:
         if is_present:
             resemblance, known = self._known_files.resembles(source.read, is_present)
             if known and resemblance is Resemblance.CONTINUED:
-                part = self._known_part(source, fresh, held, has_name, anew=False)
-                if part and part.until - part.doubtful > known.offset:
+                part = self._texts.known_part(fresh, has_name)
+                if part and part.until > known.offset:
                     # It goes on where that one does not, and what comes then was read in yet another one.
-                    return self._after_known_part(source, fresh, held, has_name, arrival)
+                    return self._after_known_part(fresh, has_name, arrival)
                 self._announcer.recognised(path, count_lines(source, known.offset))
                 return known._replace(identity=identity, name=path, owner=seen.owner)
         elif first_look:
-            return self._at_first(source, fresh)
+            return self._at_first(fresh)
         elif self._unread and self._unread[0] == identity[:2]:
-            return self._at_first(source, fresh, min(seen.size, self._unread[1]))
-        return self._after_known_part(source, fresh, held, has_name, arrival)
+            return self._at_first(fresh, min(seen.size, self._unread[1]))
+        return self._after_known_part(fresh, has_name, arrival)
 
     def of_another(self, source: Plain, path: str) -> Position:
         """Where to begin at the very first look in a file that was written to of late, but is not the log: it
@@ -97,59 +100,31 @@ class StartPosition:
             return fresh
         return begin_at(source, fresh, self._line_before(source, seen.size))
 
-    def _at_first(self, source: Plain, fresh: Position, size: int | None = None) -> Position:
+    def _at_first(self, fresh: Found, size: int | None = None) -> Position:
         """After what a log holds at the very first look, which are its first `size` bytes."""
+        source, position, _ = fresh
         size = source.seen().size if size is None else size
         if self._from_start or size == 0:
-            return fresh
-        return begin_at(source, fresh, self._line_before(source, size))
+            return position
+        return begin_at(source, position, self._line_before(source, size))
 
     def _after_known_part(
-        self,
-        source: Plain,
-        fresh: Position,
-        held: Iterable[Generation],
-        has_name: Callable[[Position], bool],
-        arrival: Arrival,
+        self, fresh: Found, is_there: Callable[[Position], bool], arrival: Arrival
     ) -> Position:
-        size = source.seen().size
-        if not size:
-            return fresh
+        source, position, _ = fresh
+        if not source.seen().size:
+            return position
         anew = arrival is Arrival.CREATED
-        known = self._known_part(source, fresh, held, has_name, anew=anew)
+        known = self._texts.known_part(fresh, is_there, anew=anew)
         if known and known.until:
-            for generation in held:
+            for generation in self._texts.held:
                 generation.continues_in(source, known.until)
-            self._announcer.recognised(fresh.name, count_lines(source, known.until), known.doubtful)
             self._known_files.goes_on(known.number)
-            return begin_at(source, fresh, known.until)
-        if anew:  # by a rotation, unless `cp` or an editor did it
-            tail = tail_of(source.read, line_start(source.read, size))
-            is_alike = any(has_row_of(tail, each.position.tail) for each in held)
-        else:
-            resemblance, _ = self._known_files.resembles(source.read, lambda _: False)
-            is_alike = (
-                resemblance is Resemblance.ALIKE
-                or any(begins_alike(each.position, source.read) for each in held)
-                # It would be a copy, if the original were not there still.
-                or self._known_part(source, fresh, held, lambda _: False, anew=False) is not None
-            )
+            return self._texts.after(fresh, known).position
+        is_alike = self._texts.may_be_copy(fresh, anew=anew)
         if arrival is Arrival.MOVED or is_alike:
-            self._announcer.possible_duplicate(fresh.name, count_lines(source, size), is_alike=is_alike)
-        return fresh
-
-    def _known_part(
-        self,
-        source: Plain,
-        fresh: Position,
-        held: Iterable[Generation],
-        has_name: Callable[[Position], bool],
-        *,
-        anew: bool,
-    ) -> KnownPart | None:
-        return part_of_any(
-            self._files, self._known_files, held, fresh.identity, source, has_name=has_name, anew=anew
-        )
+            self._announcer.possible_duplicate(position.name, count_lines(source), is_alike=is_alike)
+        return position
 
     def take_back(self, handed: InheritedFile, path: str) -> tuple[Plain, Position]:
         """Where to go on in a file that systemd handed back; `path` is the log's."""
@@ -186,7 +161,7 @@ class StartPosition:
         """The log is open: no file is waited for any longer."""
         self._unread = None
 
-    def _line_before(self, source: Plain, size: int) -> int:
+    def _line_before(self, source: Source, size: int) -> int:
         """The start of the line that the byte at `size` belongs to: a line still being written is ours."""
         first = max(0, size - self._max_line - 1)
         before = source.read(size - first, first)

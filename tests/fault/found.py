@@ -4,10 +4,14 @@ where the log or its rotated files are, what was let go under names like no rota
 import os
 import shutil
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 
+from qps_service.files.kernel import Seen
+from qps_service.values.positions import Identity
 from tests.fault.restarts import begun, pack
 from tests.fault.scenarios import Make
-from tests.following import SECOND, BlindFiles, NoInotify, Rig
+from tests.following import LINE_SIZE, SECOND, BlindFiles, NoInotify, RetoldFiles, Rig
 from tests.model.toy_disk import ToyFiles, WallClock
 
 EQUAL = b"GET /health 200\n"
@@ -592,6 +596,87 @@ def lines_in_an_archive_of_what_was_let_go(make: Make) -> None:
     rig.check(losses=[])
 
 
+def first_line_of_a_deleted_log_in_the_same_moment(make: Make) -> None:
+    """Lines have no time. While nobody ran, a new log got one and was rotated within the tick of the kernel's
+    clock in which the last line came to the old one, which systemd holds."""
+    rig, old = begun(make, store=True)
+    log = rig.renew(closing=old)
+    log.raw(EQUAL * 3)
+    rig.look()
+    rig.stop()
+    rig.path.unlink()
+    log.raw(EQUAL, EQUAL.rstrip())
+    new = rig.writer()
+    new.raw(EQUAL, EQUAL.rstrip())
+    rig.expected[EQUAL.rstrip()] += 3
+    modified = os.fstat(log.descriptor).st_mtime_ns
+    os.utime(rig.path, ns=(modified, modified))
+    rig.rotate()
+    rig.writer()
+    rig.start()
+    rig.check(losses=[])
+    assert rig.said("possible_duplicate")
+
+
+class NumbersAgain(RetoldFiles):
+    """A kernel that won't tell of writers, gives a file the number of an inode that is gone by now, and
+    numbers disks anew."""
+
+    again: Mapping[int, int] = MappingProxyType({})  # for an inode's own number
+    ahead = 0  # of the devices' own numbers
+
+    def retell(self, seen: Seen) -> Seen:
+        return seen._replace(device=seen.device + self.ahead, inode=self.again.get(seen.inode, seen.inode))
+
+    def identity(self, descriptor: int) -> Identity:
+        identity = super().identity(descriptor)
+        inode = self.again.get(identity.inode, identity.inode)
+        return identity._replace(device=identity.device + self.ahead, inode=inode)
+
+    def has_writer(self, descriptor: int) -> bool | None:
+        return None
+
+
+def archive_of_a_file_that_left_its_inode_number(make: Make) -> None:
+    """To the one that has its name by now."""
+    files = NumbersAgain()
+    rig, old = begun(make, files=files)
+    rig.rotate()
+    rig.writer().lines(1)
+    rig.look_often(2, 61)
+    old.lines(2)
+    pack(rig.beside("access.log.1")).rename(rig.beside("access.log.2.gz"))
+    rig.path.rename(rig.beside("access.log.1"))
+    log = rig.writer()
+    files.again = {os.fstat(log.descriptor).st_ino: os.fstat(old.descriptor).st_ino}
+    log.lines(1)
+    log.close()
+    rig.path.rename(rig.beside("access.log.1"))
+    rig.writer()
+    rig.check(losses=[])
+
+
+def copy_that_has_an_inode_number_of_the_logs(make: Make) -> None:
+    """Of an earlier file, which is gone. So it is looked at before the log that it was made of, and which a
+    device has that was numbered anew."""
+    files = NumbersAgain()
+    rig, old = begun(make, files=files)
+    log = rig.renew(3, closing=old)
+    rig.look_often(2, 61)
+    first = rig.beside("access.log.1").stat().st_ino
+    rig.stop()
+    log.lines(8)
+    copy = rig.beside("access.log-20261123")
+    shutil.copy(rig.path, copy)
+    files.again, files.ahead = {copy.stat().st_ino: first}, 1
+    rig.beside("access.log.1").unlink()
+    (rig.root / "archive").mkdir()
+    rig.path.rename(rig.root / "archive/app-1Nov")
+    rig.writer()
+    rig.start()
+    rig.check(losses=[])
+
+
 def lines_beside_an_archive(make: Make) -> None:
     """They have no time. An archive of another file that is open begins like the log that is truncated, and
     is longer than the copy."""
@@ -778,3 +863,74 @@ def mirror_written_in_the_same_moment(make: Make) -> None:
     rig.writer()
     rig.start()
     rig.check(losses=[])
+
+
+def lines_that_an_earlier_text_has_too(make: Make) -> None:
+    """They have no time. What is written to a backup in the log's place stands by chance in the text that it
+    replaced, of which there is a copy; the log is truncated while nobody runs."""
+    rig, old = begun(make)
+    rig.renew(closing=old).close()
+    different_lines(rig, 60)
+    rig.look()
+    shutil.copy(rig.path, rig.root / "backup")
+    log = rig.writer()
+    log.raw(EQUAL, EQUAL.rstrip())
+    log.lines(20)
+    log.close()
+    rig.look()
+    shutil.copy(rig.path, rig.beside("the copy"))
+    (rig.root / "backup").rename(rig.path)
+    rig.look()
+    rig.writer().raw(EQUAL, EQUAL.rstrip())
+    rig.look()
+    rig.stop()
+    os.utime(rig.beside("the copy"), (time.time() + 9,) * 2)
+    rig.copytruncate()
+    rig.start()
+    rig.check(losses=[])
+
+
+def rotated_where_a_link_leads_that_is_away(make: Make) -> None:
+    """The link was set anew while nobody ran, and is on a volume that comes after the start."""
+    rig = make()
+    for day in ("28", "29"):
+        (rig.root / day).mkdir()
+    rig.path.symlink_to(rig.root / "28/access.log")
+    log = rig.writer()
+    rig.look()
+    log.lines(2)
+    rig.look()
+    rig.stop()
+    rig.path.unlink()
+    rig.path.symlink_to(rig.root / "29/access.log")
+    rig.writer().lines(9)
+    (rig.root / "29/access.log").rename(rig.root / "29/access.log.1")
+    rig.writer().lines(1)
+    here, away = rig.path.parent, rig.root.parent / f"{rig.root.name}-unmounted"
+    here.rename(away)
+    here.mkdir()
+    rig.start()
+    rig.look()
+    here.rmdir()
+    away.rename(here)
+    rig.check(losses=[])
+
+
+def backup_of_a_mirror_after_a_kill(make: Make, *, rotates: bool) -> None:
+    """No line is known by itself then. What the mirror had of its own is not counted again; nothing tells it
+    from what was written to the backup, and so much may be lost."""
+    rig, _ = begun(make)
+    mirror(rig, 3)
+    rig.look()
+    shutil.copy(rig.path, rig.root / "backup")
+    rig.writer().lines(7)
+    rig.look()
+    rig.kill()
+    (rig.root / "backup").rename(rig.path)
+    rig.writer().lines(3)
+    if rotates:
+        rig.renew()
+    rig.start()
+    rig.settle()
+    assert not rig.seen - rig.expected
+    assert [loss.bytes for loss in rig.paper.losses if "may be new" in loss.what] == [6 * LINE_SIZE]

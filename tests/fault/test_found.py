@@ -5,16 +5,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from qps_service.files import recognition
+from qps_service.files.fingerprint import begins_alike
 from qps_service.files.kernel import Seen
-from qps_service.files.recognition import TAIL_LIMIT, KnownPart, part_of, proves
+from qps_service.files.recognition import TAIL_LIMIT, KnownPart, best_part, part_of, proves
 from qps_service.files.rotated_names import is_compressed
-from qps_service.following import held_text, known_files, open_files, start_position
-from qps_service.following.classification import Found, Surroundings, are_alike
+from qps_service.following import known_files, read_texts
+from qps_service.following.classification import StillThere, Surroundings
 from qps_service.following.discovery import Listing
 from qps_service.following.follower import Follower
-from qps_service.following.generation import Chunk
+from qps_service.following.generation import Chunk, Generation
 from qps_service.following.ignored_files import IgnoredFiles
-from qps_service.following.known_files import Read, Resemblance
+from qps_service.following.known_files import Read, Resemblance, goes_further
+from qps_service.following.read_texts import Found, are_alike
 from qps_service.values.positions import Position
 from tests.fault import found, twins
 from tests.promised import MadePromise, nothing, promises
@@ -23,13 +25,13 @@ ForgetsWhereFilesWere = twins.spoilt(
     "ForgetsWhereFilesWere", "_discovery._look_where_they_were", lambda *_: {}
 )
 # Takes a text for that of a file which is gone, though another has more of it.
-TakesTheFirstText = twins.spoilt("TakesTheFirstText", "_discovery._classifier._is_of_held", lambda *_: False)
+TakesTheFirstText = twins.spoilt("TakesTheFirstText", "_discovery._texts.is_of_open", lambda *_: False)
 # Is content with the first copy of what it read, though another file has more of it.
 GoesOnInACopy = twins.spoilt("GoesOnInACopy", "_discovery._go_on_where_more_is", lambda *_: None)
 # Takes a copy of what nobody has read yet, and the file itself.
 TakesBoth = twins.spoilt("TakesBoth", "_discovery._classifier._original", lambda fresh, _: fresh)
 # Takes a file that has all that was read of an open one for its copy.
-GoesOnNowhereElse = twins.spoilt("GoesOnNowhereElse", "_discovery._classifier._after_held", lambda *_: None)
+GoesOnNowhereElse = twins.spoilt("GoesOnNowhereElse", "_discovery._texts.after_held", lambda *_: None)
 
 
 class TrustsTimes(twins.Spoilt):
@@ -90,7 +92,7 @@ DoubtsToTheEnd = twins.spoilt(
 # Takes whatever was at the log's name for what was created there.
 TakesAllForCreated = twins.spoilt("TakesAllForCreated", "_discovery._lineage.was_put", lambda path: False)
 # Goes on where a file did that begins like it, whatever stood in others.
-GoesOnInTheFirst = twins.spoilt("GoesOnInTheFirst", "_start._known_part", lambda *_, **__: None)
+GoesOnInTheFirst = twins.spoilt("GoesOnInTheFirst", "_start._texts.known_part", lambda *_, **__: None)
 
 
 class ForgetsTheLogsName(twins.Spoilt):
@@ -111,12 +113,11 @@ class ProvesByOneText(twins.Spoilt):
     """Takes two texts for one if what both have stands in a long one."""
 
     def spoil(self) -> None:
-        def resembles(read: Read, seen: Seen, surroundings: Surroundings) -> Resemblance:
-            held = surroundings.held.values()
-            is_alike = any(are_alike(read, each.source.read) for each in held)
+        def resemblance(read: Read, modified: int) -> Resemblance:
+            is_alike = any(are_alike(read, each.source.read) for each in self._held)
             return Resemblance.COPY if is_alike and proves(read(TAIL_LIMIT, 0)) else Resemblance.NONE
 
-        self._discovery._classifier._resembles_held = resembles  # type: ignore[method-assign]
+        self._discovery._texts.resemblance = resemblance  # type: ignore[method-assign]
 
 
 class LooksBelowTheLogOnly(twins.Spoilt):
@@ -163,11 +164,9 @@ class KnowsNoTimesOfOpenFiles(twins.Spoilt):
     """Takes the time of an archive for nothing, where the file that it was made of is open."""
 
     def spoil(self) -> None:
-        classifier = self._discovery._classifier
-        resembles = classifier._resembles_held
-        classifier._resembles_held = (  # type: ignore[method-assign]
-            lambda read, seen, surroundings: resembles(read, seen._replace(modified=0), surroundings)
-        )
+        texts = self._discovery._texts
+        resemblance = texts.resemblance
+        texts.resemblance = lambda read, modified: resemblance(read, 0)  # type: ignore[method-assign]
 
 
 class MissesTheEnd(Follower):
@@ -184,16 +183,17 @@ class TrustsInodeNumbers(twins.Spoilt):
     """Takes a file that has the inode's number of another for that one."""
 
     def spoil(self) -> None:
-        known_part, is_at = self._start._known_part, self._files.is_at
-        self._start._known_part = (  # type: ignore[method-assign]
-            lambda source, fresh, held, has_name, *, anew: known_part(
-                source, fresh, held, lambda each: is_at(each.name, each.identity[:2]), anew=anew
-            )
-        )
+        texts, is_at = self._start._texts, self._files.is_at
+        known_part = texts.known_part
+
+        def by_number(fresh: Found, is_there: Any, *, anew: bool = False) -> KnownPart | None:
+            return known_part(fresh, lambda each: is_at(each.name, each.identity[:2]), anew=anew)
+
+        texts.known_part = by_number  # type: ignore[method-assign]
 
 
 # Reads a file to its end, though the copy that is the log now has that, too.
-ReadsBoth = twins.spoilt("ReadsBoth", "_discovery._classifier._goes_on_in_copy", lambda *_: False)
+ReadsBoth = twins.spoilt("ReadsBoth", "_discovery._texts.is_in_copy", lambda *_: False)
 
 
 class KnowsNoWholeSeconds(twins.Spoilt):
@@ -221,7 +221,7 @@ class ComparesWithWhatIsLeft(Follower):
     """Compares with what stands in a file that was cut, and not with what was read of it."""
 
     def read(self, now: int) -> Iterator[Chunk]:
-        with twins.replaced("is_cut", lambda *_: False, held_text):
+        with twins.replaced("is_cut", lambda *_: False, read_texts):
             yield from super().read(now)
 
 
@@ -229,11 +229,49 @@ class GoesByLength(Follower):
     """Takes a text for that of the file of which most was read, whatever a later one has of its own."""
 
     def read(self, now: int) -> Iterator[Chunk]:
-        def is_longer(position: Position, known: Position) -> bool:
-            return position.offset > known.offset
+        def is_longer(position: Position, known: Position, read: Read) -> bool:
+            return position.offset > known.offset and begins_alike(position, read)
 
-        with twins.replaced("goes_further", is_longer, known_files):
+        with twins.replaced("goes_further", is_longer, known_files, read_texts):
             yield from super().read(now)
+
+
+class GoesByNumbers(Follower):
+    """Takes a text for that of the later file, though it has all of the earlier one, too."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        def is_later(position: Position, known: Position, read: Read) -> bool:
+            is_own = known.begun < known.offset < position.offset
+            return not (is_own and position.number < known.number) and goes_further(position, known, read)
+
+        with twins.replaced("goes_further", is_later, known_files, read_texts):
+            yield from super().read(now)
+
+
+class FoundNoLog(twins.Spoilt):
+    """Takes a log that it found without its name for the one that the last commit knew."""
+
+    def spoil(self) -> None:
+        adopt = self._held.adopt
+
+        def as_before(found: Found, *rest: Any, **more: Any) -> Generation:
+            self._is_replaced = False
+            return adopt(found, *rest, **more)
+
+        self._held.adopt = as_before  # type: ignore[method-assign]
+
+
+class KnowsNoLaterText(twins.Spoilt):
+    """Takes what comes after one text for new, though another one went on there."""
+
+    def spoil(self) -> None:
+        def of_one(read: Read, size: int | None, has_name: Any, *, anew: bool) -> KnownPart | None:
+            positions = self._known_files.everything()[0]
+            return best_part(
+                part_of(each, read, size, has_name=has_name(each), anew=anew) for each in positions
+            )
+
+        self._known_files.known_part = of_one  # type: ignore[method-assign]
 
 
 class KnowsNoNames(twins.Spoilt):
@@ -245,7 +283,7 @@ class KnowsNoNames(twins.Spoilt):
 
 
 # Takes an archive of one file for the copy of another.
-TakesAnyArchive = twins.spoilt("TakesAnyArchive", "_discovery._classifier.is_made_of_any", lambda *_: False)
+TakesAnyArchive = twins.spoilt("TakesAnyArchive", "_discovery._texts.is_made_of_held", lambda *_: False)
 
 
 class TakesAnyOrder(Follower):
@@ -255,10 +293,34 @@ class TakesAnyOrder(Follower):
         def has_lines_of(tail: bytes, other: bytes) -> bool:
             return bool(tail and other)
 
-        with (
-            twins.replaced("has_row_of", has_lines_of, start_position),
-            twins.replaced("has_row_of", has_lines_of, open_files),
-        ):
+        with twins.replaced("has_row_of", has_lines_of, read_texts):
+            yield from super().read(now)
+
+
+# Takes each text that begins one, and has its time, for its copy.
+TakesBeginningsForCopies = twins.spoilt(
+    "TakesBeginningsForCopies",
+    "_discovery._texts._has_all_and_time",
+    lambda read, modified, generation: generation.source.seen().modified == modified,
+)
+
+
+class GoesOnTwice(Follower):
+    """Goes on with a log, and with a copy of it that it looked at first."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        with twins.replaced("leave_out", lambda *_: None, Surroundings):
+            yield from super().read(now)
+
+
+class TrustsTheNameAndNumber(Follower):
+    """Takes a file that has name and inode's number of one that was read for that one."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        def is_there(self: StillThere, position: Position) -> bool:
+            return self._files.is_at(position.name, position.identity[:2])
+
+        with twins.replaced("__call__", is_there, StillThere):
             yield from super().read(now)
 
 
@@ -273,14 +335,14 @@ class KnowsItByItsNumberAlone(twins.Spoilt):
 LosesInSilence = twins.spoilt("LosesInSilence", "_discovery.take_losses", list)
 
 # Goes on where one text ends, or leaves out what begins one, whatever another tells of the lines that follow.
-GoesByOneText = twins.spoilt("GoesByOneText", "_discovery._classifier._after_parting", lambda *_: None)
+GoesByOneText = twins.spoilt("GoesByOneText", "_discovery._texts.after_parting", lambda *_: None)
 
 
 class ComparesNoPackedLines(Follower):
     """Looks for what it knows of an archive line by line where a plain file would end."""
 
     def read(self, now: int) -> Iterator[Chunk]:
-        with twins.replaced("ENDLESS", None, recognition):
+        with twins.replaced("COPY_LIMIT", 0, recognition):
             yield from super().read(now)
 
 
@@ -288,15 +350,15 @@ class ComparesWhatWasReadOnly(Follower):
     """Does not compare with what an open file holds, but with what was read of it."""
 
     def read(self, now: int) -> Iterator[Chunk]:
-        with twins.replaced("common_start", lambda one, other, start: start, held_text):
+        with twins.replaced("common_start", lambda one, other, start: start, read_texts):
             yield from super().read(now)
 
 
 # Takes an archive for that of a file that has its time, whatever stands in the two.
 GoesByTimeAlone = twins.spoilt(
     "GoesByTimeAlone",
-    "_discovery._classifier.is_made_of_any",
-    lambda held, source: (
+    "_discovery._texts.is_made_of_held",
+    lambda source, *held: (
         source.descriptor is None
         and any(each.source.seen().modified == source.seen().modified for each in held)
     ),
@@ -336,7 +398,12 @@ TWINS = {
     found.inode_number_of_a_file_that_is_old: ForgetsByNumber,
     found.backup_written_over_the_log_and_truncated: ComparesWithWhatIsLeft,
     found.copy_of_a_backup_that_goes_on: GoesByLength,
+    found.lines_that_an_earlier_text_has_too: GoesByNumbers,
+    found.rotated_where_a_link_leads_that_is_away: FoundNoLog,
     found.lines_in_an_archive_of_what_was_let_go: KnowsNoNames,
+    found.first_line_of_a_deleted_log_in_the_same_moment: TakesBeginningsForCopies,
+    found.copy_that_has_an_inode_number_of_the_logs: GoesOnTwice,
+    found.archive_of_a_file_that_left_its_inode_number: TrustsTheNameAndNumber,
     found.lines_beside_an_archive: TakesAnyArchive,
     found.backup_with_many_lines_written_over_the_log: twins.SaysNoDuplicate,
     found.two_that_begin_like_a_truncated_log: LosesInSilence,
@@ -362,6 +429,16 @@ test_every_line_once, test_twin = promises(
         )
         for created in (False, True)
         for step, twin in ((1, twins.SaysNoDuplicate), (-1, TakesAnyOrder))
+    ),
+    *(
+        MadePromise(
+            found.backup_of_a_mirror_after_a_kill,
+            KnowsNoLaterText,
+            by="make",
+            label="rotated" if rotates else "log",
+            rotates=rotates,
+        )
+        for rotates in (False, True)
     ),
     *(
         MadePromise(

@@ -9,13 +9,14 @@ from typing import Any
 from qps_service.files import recognition
 from qps_service.files.kernel import Seen
 from qps_service.files.rotated_names import is_compressed, plain_name
-from qps_service.following import classification, discovery
-from qps_service.following.classification import Found, Surroundings, Undecided
+from qps_service.following import discovery, read_texts
+from qps_service.following.classification import Surroundings, Undecided
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk, Generation
 from qps_service.following.hints import Arrival
 from qps_service.following.known_files import Recalled, Resemblance
 from qps_service.following.lineage import Descent
+from qps_service.following.read_texts import Found
 from qps_service.following.resume import NOTHING_KNOWN
 from qps_service.values.positions import Directives, IgnoredFile
 from tests.promised import nothing, sets, twin
@@ -100,7 +101,7 @@ KnowsNoText = spoilt("KnowsNoText", "_known_files.resembles", unlike, "_known_fi
 ReadsCopiesAnew = spoilt(
     "ReadsCopiesAnew",
     "_start._after_known_part",
-    lambda _, fresh, *__: fresh,
+    lambda fresh, *_: fresh.position,
     "_known_files.resembles",
     unlike,
 )
@@ -240,7 +241,7 @@ class ForgetsWhatIsOld(Spoilt):
 # Takes a file beside the log for a new one unless it goes on where one that was read ends.
 ReadsRotatedCopiesAnew = spoilt(
     "ReadsRotatedCopiesAnew",
-    "_discovery._classifier._after_known_part",
+    "_discovery._texts.after_known_part",
     lambda fresh, surroundings: fresh,
 )
 
@@ -257,7 +258,7 @@ class BelievesInEqualTexts(Follower):
 
     def read(self, now: int) -> Iterator[Chunk]:
         self._discovery.take_arrival = lambda path: Arrival.UNSEEN  # type: ignore[method-assign]
-        with replaced("proves", lambda *_, **__: True, recognition, classification):
+        with replaced("proves", lambda *_, **__: True, recognition, read_texts):
             yield from super().read(now)
 
 

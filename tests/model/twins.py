@@ -60,7 +60,7 @@ class TrustsClocks(WithOtherClassification):
 LooksForSiblings = spoilt("LooksForSiblings", "_discovery._search._look", lambda *_: {})
 # Takes whatever is put at the log's name for new.
 TakesEachFileForNew = spoilt(
-    "TakesEachFileForNew", "_start._after_known_part", lambda source, fresh, *_: fresh
+    "TakesEachFileForNew", "_start._after_known_part", lambda fresh, *_: fresh.position
 )
 # Takes whatever is written over a log for new.
 TakesEachTextForNew = spoilt("TakesEachTextForNew", "_held._known_part", lambda *_: None)

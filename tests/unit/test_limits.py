@@ -27,15 +27,14 @@ from qps_service.following.announcer import (
     ROTATIONS_SAID_EVERY,
     Announcer,
 )
-from qps_service.following.classification import Found
 from qps_service.following.directories import ASIDE_LIMIT, LogDirectories
 from qps_service.following.discovery import RETRIES
 from qps_service.following.follower import SWEEP_EVERY
-from qps_service.following.held_text import part_of_held
 from qps_service.following.hints import Lost
 from qps_service.following.ignored_files import IGNORED_LIMIT
 from qps_service.following.known_files import RETIRED_LIMIT, KnownFiles
 from qps_service.following.open_files import OpenFiles
+from qps_service.following.read_texts import Found, ReadTexts
 from qps_service.formats.json_lines import MEMBERS_LIMIT
 from qps_service.formats.json_members import DEPTH_LIMIT
 from qps_service.formats.presets import LIST_LIMIT, as_list, compile_format
@@ -153,7 +152,9 @@ def place(number: int) -> Position:
 
 def few_rotated_files_stay_open() -> None:
     said: list[Notice] = []
-    held = OpenFiles(_limits(log_config()), KnownFiles(), Announcer("/log", "access", said.append), None)
+    held = OpenFiles(
+        _limits(log_config()), Files(), KnownFiles(), Announcer("/log", "access", said.append), None
+    )
     for number in range(1, OPEN + 6):
         held.adopt(Found(SimpleNamespace(), place(number)), 0)
     held.bound(0)
@@ -203,7 +204,7 @@ def closed_files_have_a_part_of_the_ledger(tmp_path: Path) -> None:
         others = "".join(f'[log.other{number}]\npath = "/other{number}"\n' for number in range(1, logs))
         [log, *_] = configured(f'{others}[history]\nmax_size = "{size}"\n', tmp_path).logs
         known = KnownFiles()
-        OpenFiles(_limits(log), known, Announcer("/log", "access", lambda _: None), None)
+        OpenFiles(_limits(log), Files(), known, Announcer("/log", "access", lambda _: None), None)
         for number in range(1, 1024):
             large = place(number)._replace(prefix=b"p" * 1024, marks=b"m" * 4096, name="/" + "n" * 3000)
             known.retire(large)
@@ -222,7 +223,7 @@ def closed_files_have_a_part_of_the_ledger(tmp_path: Path) -> None:
 def many_logs_share_what_is_remembered_of_others(tmp_path: Path) -> None:
     """One log more has a part of it, too, and what is too much by then goes, the oldest first."""
     known = KnownFiles()
-    held = OpenFiles(_limits(log_config()), known, Announcer("/log", "access", lambda _: None), None)
+    held = OpenFiles(_limits(log_config()), Files(), known, Announcer("/log", "access", lambda _: None), None)
     for number in range(IGNORED_LIMIT):
         known.ignored.add(IgnoredFile(1, number, 7, 0))
     assert len(known.ignored.all()) == IGNORED_LIMIT
@@ -303,7 +304,8 @@ def the_end_of_an_open_file_is_known_by_lines() -> None:
     generation: Any = SimpleNamespace(
         source=original, position=place(1), identity=place(1).identity, key=(1, 1), name="/log.1"
     )
-    part_of_held(Files(), generation, Identity(1, 2, None), copy)  # type: ignore[arg-type]
+    texts = ReadTexts(Files(), KnownFiles(), (), Announcer("/log", "access", lambda _: None))
+    texts.part_of_held(generation, Found(copy, place(1)._replace(identity=Identity(1, 2, None))))  # type: ignore[arg-type]
     assert original.read_at_once == HELD_LIMIT
 
 
@@ -419,7 +421,7 @@ test_promise, test_twin = promises(
         many_logs_share_what_is_remembered_of_others: [Doubled("service.pipeline:ALL_IGNORED_LIMIT")],
         few_files_that_nothing_tells_are_looked_at: [Doubled("following.discovery:RETRIES")],
         all_files_are_looked_at_now_and_then: [Doubled("following.follower:SWEEP_EVERY")],
-        the_end_of_an_open_file_is_known_by_lines: [Doubled("following.held_text:HELD_LIMIT")],
+        the_end_of_an_open_file_is_known_by_lines: [Doubled("following.read_texts:HELD_LIMIT")],
         few_directories_with_dates_are_looked_into: [Doubled("following.directories:DATED_LIMIT")],
         many_directories_that_were_missed_are_looked_into: [Doubled("following.directories:MISSED_LIMIT")],
         few_files_with_dates_are_open_at_first: [Doubled("following.directories:LATE_LIMIT")],

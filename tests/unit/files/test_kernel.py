@@ -12,8 +12,9 @@ import pytest
 
 from qps_service.files import kernel
 from qps_service.files.kernel import Files
-from qps_service.files.recognition import known_part, tail_of
+from qps_service.files.recognition import part_of, tail_of
 from qps_service.files.sources import Plain, common_start, count_lines
+from qps_service.values.positions import Position
 from tests.promised import Patches, promises
 
 SECOND = 10**9
@@ -77,7 +78,8 @@ def check_signs_of_life(tmp_path: Path) -> None:
     count_lines(one)
     counted = len(signs)
     assert common_start(one, other, 0) == 8 << 20
-    assert not known_part(one.read, 8 << 20, agreed=0, compared=0, tail=tail_of(lambda *_: b"a\n", 2), end=2)
+    known = Position(one.identity(), str(path), 2, b"a\n", b"a\n", False, tail=tail_of(lambda *_: b"a\n", 2))
+    assert not part_of(known, one.read, 8 << 20)
     one.close()
     other.close()
     assert (counted, len(signs) - counted) >= (32, 3 * 32)

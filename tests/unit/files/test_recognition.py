@@ -18,16 +18,22 @@ from qps_service.files.recognition import (
     KnownPart,
     TextEnd,
     digest_of,
-    known_part,
+    part_of,
     proves,
     tail_of,
 )
+from qps_service.values.positions import Identity, Position
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises
 
 
 def reader(text: bytes) -> Read:
     return lambda size, offset: text[offset : offset + size]
+
+
+def text_of(offset: int, tail: bytes = b"") -> Position:
+    """One that was read up to there; nothing but its last lines is known."""
+    return Position(Identity(1, 1, None), "/log", offset, b"", b"", False, tail=tail)
 
 
 # --- what proves
@@ -141,14 +147,8 @@ def nothing_is_read_twice(part: KnowPart, copy: list[tuple[int, int]], more: int
     text, original = b"".join(line + b"\n" for line in lines), b"".join(line + b"\n" for line in ORIGINAL)
     pairs = enumerate(zip(original, text, strict=False))
     agreed = next((at for at, (mine, its) in pairs if mine != its), min(len(original), len(text)))
-    known = part(
-        reader(text),
-        len(text),
-        agreed=agreed,
-        compared=agreed,
-        tail=tail_of(reader(original), len(original)),
-        end=len(original),
-    )
+    known_text = text_of(len(original), tail_of(reader(original), len(original)))
+    known = part(known_text, reader(text), len(text), agreed=agreed)
     there = [line for line in lines if line in ORIGINAL]
     if known is None:
         assert len(there) < 2
@@ -161,13 +161,13 @@ def nothing_is_read_twice(part: KnowPart, copy: list[tuple[int, int]], more: int
 
 
 def with_nothing_in_doubt(*arguments: Any, **keywords: Any) -> KnownPart | None:
-    known = known_part(*arguments, **keywords)
+    known = part_of(*arguments, **keywords)
     return known and KnownPart(known.until)
 
 
-def at_the_byte(read: Read, size: int, **keywords: Any) -> KnownPart | None:
+def at_the_byte(position: Position, read: Read, size: int, **keywords: Any) -> KnownPart | None:
     """Begins where the texts part, in the middle of a line."""
-    known = known_part(read, size, **keywords)
+    known = part_of(position, read, size, **keywords)
     return known and KnownPart(max(known.until, keywords["agreed"]), known.doubtful)
 
 
@@ -269,18 +269,18 @@ def little_is_read_where_no_line_is_known(part: KnowPart) -> None:
         sizes.append(size)
         return (b"%d\n" % offset).ljust(size, b"x")
 
-    part(read, size, agreed=size // 2, compared=1024, tail=b"", end=size // 2)
+    part(text_of(size // 2), read, size, agreed=size // 2)
     assert sum(sizes) < 1 << 20
 
 
-def as_if_one_was_known(read: Read, size: int, **keywords: Any) -> KnownPart | None:
-    return known_part(read, size, **keywords | {"tail": digest_of(b"") + bytes(4)})
+def as_if_one_was_known(position: Position, *rest: Any, **keywords: Any) -> KnownPart | None:
+    return part_of(position._replace(tail=digest_of(b"") + bytes(4)), *rest, **keywords)
 
 
 test_copies, test_twin_of_copies = promises(
     Promise(lines_over_any_blocks, recognition._lines, [all_kept, ends_by_what_is_kept]),
-    Promise(little_is_read_where_no_line_is_known, known_part, [as_if_one_was_known]),
-    Promise(nothing_is_read_twice, known_part, [with_nothing_in_doubt, at_the_byte]),
+    Promise(little_is_read_where_no_line_is_known, part_of, [as_if_one_was_known]),
+    Promise(nothing_is_read_twice, part_of, [with_nothing_in_doubt, at_the_byte]),
     Promise(tails_over_any_blocks, TextEnd, [Forgets, FromTheStart]),
     Promise(tails_are_of_the_end, TextEnd, [Doubled("files.recognition:TAIL_LIMIT")]),
     Promise(tails_are_bounded, TextEnd, [KeepsAll, Doubled("files.recognition:TAIL_LINES")]),

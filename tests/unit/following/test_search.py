@@ -15,6 +15,7 @@ from qps_service.following.announcer import Announcer
 from qps_service.following.directories import LogDirectories, LogDirectory
 from qps_service.following.discovery import Discovery
 from qps_service.following.known_files import KnownFiles
+from qps_service.following.read_texts import ReadTexts
 from qps_service.following.search import PLACES, TEXTS, Search
 from qps_service.values.positions import Identity, Position
 from tests.limits import Doubled
@@ -131,7 +132,9 @@ def files_beside_cost_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         os.link(log, tmp_path / "logs" / f"{number:05}-which-is-not-the-log-but-has-a-name-that-is-long")
     gone = [position_of(log)._replace(identity=Identity(0, 0, None), modified=0)]
     files = Files()
-    discovery = Discovery(files, KnownFiles(), Announcer(str(log), "access", lambda _: None), resuming=False)
+    known_files, announcer = KnownFiles(), Announcer(str(log), "access", lambda _: None)
+    texts = ReadTexts(files, known_files, (), announcer)
+    discovery = Discovery(files, known_files, texts, announcer, resuming=False)
     tracemalloc.start()
     try:
         assert list(discovery._candidates(directories[0], set(), everything=True)) == []
