@@ -39,7 +39,7 @@ class Asked(Answers):
         self.behind: list[bool] = []  # what it was told while somebody asked
         self.answers: list[tuple[float, int, int]] = []  # when, lines that were told, requests in the ledger
         self.overviews: list[Overview] = []
-        self.took: list[tuple[int, int]] = []  # nanoseconds: the look before, and what was done for their sake
+        self.took: list[tuple[int, int]] = []  # nanoseconds: the look before, and what is done for their sake
 
     def send(self) -> None:
         self.is_sent = True
