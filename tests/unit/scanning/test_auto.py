@@ -13,6 +13,7 @@ from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
 from qps_service.following.generation import Chunk
 from qps_service.following.resume import Resume
+from qps_service.formats.detection import Votes
 from qps_service.formats.presets import compile_format
 from qps_service.ledger.ledger import Ledger
 from qps_service.notices.kinds import FORMAT_CHOSEN, FORMAT_UNFIT, REJECTED, Kind, Notice
@@ -463,6 +464,21 @@ def lines_that_come_again_are_judged_once() -> None:
     assert counter.take().lines == 1000
 
 
+def each_row_votes_by_the_fields_above_it() -> None:
+    """Those before the text hold up to its first `#Fields`, however far behind that the next row is."""
+    before, since = b"#Fields: cs-uri-stem sc-status\r\n", b"#Fields: sc-status cs-uri-stem\r\n"
+    said: list[str] = []
+
+    def say(name: str, reason: str, *, anew: bool, left: int = 0) -> None:
+        said.append(reason)
+
+    counter = LineCounter(ScanOptions(compile_format("auto"), 8192), nothing, say)
+    junk = b"".join(b"a b c %d\n" % number for number in range(200))
+    counter.scan(since + junk + b"200 /\r\n" * 50, Mock(directives=Directives(1, before)))
+    counter.settle()
+    assert said == ["51 of 51 lines fit w3c; 200 fit none"]
+
+
 # --- twins
 
 
@@ -531,6 +547,17 @@ UNSAID = {
     "late": Doubled("service.pipeline:UNFIT_SAID_EVERY"),
 }
 AFTER_A_LOOK = [following("at a look", "_say_rejects", instead=says_at_a_look)]
+
+
+def as_at_the_start(votes: Votes, lines: Any, names: Any, fields: Any) -> None:
+    """Each part is judged by the fields before the first."""
+    vars(votes).setdefault("_before", fields)
+    VOTE(votes, lines, names, vars(votes)["_before"])
+
+
+VOTE = Votes.add
+
+
 test_promise, test_twin = promises(
     Promise(lines_wait_until_a_window_ends, None, {"settles": settles_each, "rejects": rejects_each}),
     Promise(enough_lines_are_waited_for_no_longer, None, ENOUGH),
@@ -548,5 +575,6 @@ test_promise, test_twin = promises(
     Promise(rejects_are_said_after_the_last_commit_too, None, AFTER_A_LOOK),
     Promise(a_choice_looks_at_few_lines, None, {"all": Patches((auto, "_AT_ONCE", 10_000))}),
     Promise(older_lines_are_not_judged, None, [Doubled("scanning.auto:RECENT")]),
+    Promise(each_row_votes_by_the_fields_above_it, None, [Patches((Votes, "add", as_at_the_start))]),
     Promise(lines_that_come_again_are_judged_once, None, [Patches((auto, "_once", b"\n".join))]),
 )
