@@ -184,7 +184,8 @@ def why_rejected(roles: Mapping[str, bytes] | None) -> str | None:
 
 
 def status_of(text: bytes) -> int | None:
-    """The status that a text stands for; None for one that is none."""
+    """The status that a text stands for; None for one that is none. Patterns of whole lines have the same
+    digits: `_status_pattern` here, `combined`, scanning/pure and scanning/c/program.h."""
     if _STATUS.fullmatch(text):
         return int(text)
     return 0 if text in _UNANSWERED else None

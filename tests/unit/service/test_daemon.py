@@ -1,12 +1,15 @@
 """The loop in simulated time, each promise with a broken twin."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from qps_service.configuration.loader import Flags, load
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
+from qps_service.ledger import ledger as ledger_module
 from qps_service.ledger.database import LedgerUnavailable
 from qps_service.ledger.ledger import Ledger
 from qps_service.reporting.schedule import Schedule
@@ -31,6 +34,25 @@ def counts_each_window_and_the_last_part(tmp_path: Path) -> None:
     assert [report.rate for report in service.reports] == [1, 0.5, 5 / 5.5]
     assert [report.sequence for report in service.reports] == [1, 2, 3]
     assert service.recorder.closed
+
+
+def a_kill_before_the_report_leaves_a_gap(tmp_path: Path) -> None:
+    """In the reports' numbers: the window is in the ledger, under a number that no other report gets."""
+    service = Service(tmp_path, ledger=str(tmp_path / "ledger.db"))
+    service.write_at(3, 5)
+    with (
+        patch.object(service.recorder, "emit", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        service.run(15)
+    service.writer.close()
+    again = Service(tmp_path, ledger=str(tmp_path / "ledger.db"))
+    again.write_at(3, 2)
+    again.run(15)
+    assert [report.sequence for report in again.reports] == [2, 3]
+    with sqlite3.connect(tmp_path / "ledger.db") as ledger:
+        windows = ledger.execute("SELECT sequence, sum(requests) FROM windows GROUP BY sequence").fetchall()
+    assert windows == [(1, 5), (2, 2)]
 
 
 def is_ready_after_the_first_read(tmp_path: Path) -> None:
@@ -79,6 +101,20 @@ class EatsTheLastWindow(Daemon):
             for pipeline in self._pipelines.followed:
                 pipeline.entries(0, 0, 0)
                 pipeline.close_window()
+
+
+def all_but_the_sequence(reading: Any, name: str) -> int:
+    return 0 if name == "sequence" else META(reading, name)
+
+
+META = ledger_module._meta
+
+
+class ReportsFirst(Pipelines):
+    """And commits then: a report whose window nobody has."""
+
+    def commit(self, now: int, *, report: bool = False) -> bool:
+        return report or super().commit(now)
 
 
 ReadyFirst = twin(Daemon, "ReadyFirst", "_start", first=lambda self: self._supervisor.ready("almost"))
@@ -178,6 +214,10 @@ HEARS = {"to its end": Patches((daemons, "World", HearsToItsEnd))}
 test_promise, test_twin = promises(
     {
         counts_each_window_and_the_last_part: served_by(EatsTheLastWindow),
+        a_kill_before_the_report_leaves_a_gap: {
+            "forgets the number": Patches((ledger_module, "_meta", all_but_the_sequence)),
+            **served_by(ReportsFirst),
+        },
         is_ready_after_the_first_read: served_by(ReadyFirst),
         a_pass_tells_what_is_in_the_ledger: A_PASS,
         reports_once_after_a_suspension: [Patches((daemon_module, "Schedule", CatchesUp))],
