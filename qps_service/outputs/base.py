@@ -16,8 +16,8 @@ the service's numbers, and a `Standing` for each log: all that was counted so fa
 
 To tell a new number of a log to all of them, give `Standing` and `Report` a field (values/reports.py).
 LogPipeline.standing fills the one; make_report fills the other with what is the window's, and Daemon._report
-with what is the log's, such as `waiting`. (An example: `pending`, bytes, which is in metrics alone.) Then each
-names it once:
+with what is the log's, such as `waiting`. (An example: `pending`, bytes, which is in metrics alone.) Then
+each names it once:
 
     prometheus, textfile    a row of COUNTERS or GAUGES in prometheus/exposition.py
     statsd, graphite        `_report` of Renderer; `_render`
