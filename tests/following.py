@@ -5,6 +5,7 @@ import itertools
 import os
 import shutil
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from qps_service.values.positions import IgnoredFile, Position
 SECOND = 1_000_000_000
 QUIET = 60 * SECOND
 LINE_SIZE = 37  # bytes, of each of the rig's own lines
+COARSE = 5  # CLOCK_REALTIME_COARSE of linux/time.h, which files get their times from
 
 
 class BlindFiles(Files):
@@ -46,6 +48,32 @@ class RetoldFiles(Files):
 
     def fstat(self, descriptor: int) -> Seen:
         return self.retell(super().fstat(descriptor))
+
+
+class WallClock:
+    """The real clock and the jumps that it made; a file keeps the time at which it was written."""
+
+    def __init__(self, ahead: int = 0) -> None:
+        """`ahead` of real time, nanoseconds."""
+        self._jumped_at = [0]  # real time, nanoseconds
+        self._ahead = [ahead]  # since then
+
+    def now(self) -> int:
+        """Unix nanoseconds."""
+        return self.shown(time.time_ns())
+
+    def shown(self, real: int) -> int:
+        """What the clock showed at this real moment."""
+        return real + self._ahead[bisect_right(self._jumped_at, real) - 1]
+
+    def jump(self, by: int) -> None:
+        """It is set, by so many nanoseconds."""
+        # Files get their times from the kernel's tick: what was written before must be before the jump.
+        started = time.time_ns()
+        while (ticked := time.clock_gettime_ns(COARSE)) <= started:
+            pass
+        self._jumped_at.append(ticked)
+        self._ahead.append(self._ahead[-1] + by)
 
 
 class NoInotify(Watcher):
