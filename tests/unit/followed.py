@@ -41,9 +41,8 @@ class FollowedLog:
         with (path or self.path).open("ab") as file:
             file.write(text)
 
-    def read(self, text: bytes = b"", seconds: int = 61) -> None:
-        """Let this be written and time pass, and read everything, of which the ledger hears nothing yet."""
-        self.write(text)
+    def read(self, *, seconds: int = 61) -> None:
+        """Let time pass and read everything, of which the ledger hears nothing yet."""
         self.now += seconds * SECOND
         for _ in self.pipeline.read(self.now):
             pass
