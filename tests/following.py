@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from qps_service.files.kernel import Files, Seen
 from qps_service.following.announcer import Announcer
@@ -48,6 +49,44 @@ class RetoldFiles(Files):
 
     def fstat(self, descriptor: int) -> Seen:
         return self.retell(super().fstat(descriptor))
+
+
+class CountingFiles(Files):
+    """Notes what is read of files, and signs of life."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[tuple[int, int]] = []  # offset, bytes
+        self.signs = 0
+
+    @property
+    def read_bytes(self) -> int:
+        return sum(size for _, size in self.taken)
+
+    def working(self) -> None:
+        self.signs += 1
+
+    def read(self, descriptor: int, size: int, offset: int) -> bytes:
+        data = super().read(descriptor, size, offset)
+        self.taken.append((offset, len(data)))
+        return data
+
+
+class FailingFiles(Files):
+    """Fails one call once: the `at`-th call of `name`, counted from 0."""
+
+    def __init__(self, name: str, at: int, number: int) -> None:
+        super().__init__()
+        self.made = 0
+        real: Callable[..., Any] = getattr(self, name)
+
+        def call(*arguments: Any) -> Any:
+            self.made += 1
+            if self.made == at + 1:
+                raise OSError(number, os.strerror(number))
+            return real(*arguments)
+
+        setattr(self, name, call)
 
 
 class WallClock:
