@@ -36,14 +36,12 @@ class Volume:
         self._disk = rig.root / "disk" / "volume"
         self._disk.parent.mkdir()
 
-    def unmount(self, *, leaves_directory: bool = True) -> None:
+    def unmount(self) -> None:
         self._directory.rename(self._disk)
-        if leaves_directory:
-            self._directory.mkdir()
+        self._directory.mkdir()
 
     def mount(self) -> None:
-        if self._directory.exists():
-            self._directory.rmdir()
+        self._directory.rmdir()
         self._disk.rename(self._directory)
         self._files.shift += 1
 
@@ -61,12 +59,11 @@ def put_old_archives(rig: Rig) -> None:
         rig.beside(name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
 
 
-def begun(make: Make, *, has_versions: bool, archives: bool = True) -> tuple[Rig, Volume, Writer]:
+def begun(make: Make, *, has_versions: bool) -> tuple[Rig, Volume, Writer]:
     """A log on a volume, followed for a while."""
     files = Renumbered(has_versions=has_versions)
     rig = make(files=files)
-    if archives:
-        put_old_archives(rig)
+    put_old_archives(rig)
     writer = rig.writer()
     rig.look()
     writer.lines(50)

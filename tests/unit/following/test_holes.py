@@ -138,10 +138,10 @@ def summarized(path: Path, scanner: Scanner) -> Scanned:
     return taken(scanner)
 
 
-def check_layouts(small_blocks: None, tmp_path: Path, make: MakeScanner, layouts: int = LAYOUTS) -> None:
+def check_layouts(small_blocks: None, tmp_path: Path, make: MakeScanner) -> None:
     """Whatever stands in a log, holes in it make no difference, and `summarize` says the same."""
     passed_over = 0
-    for seed in range(layouts):
+    for seed in range(LAYOUTS):
         layout, readers, files = layout_of(Random(seed)), [], (CountingFiles(), CountingFiles())
         for sparse in (True, False):
             path = tmp_path / f"{seed}-{sparse}"
@@ -161,7 +161,7 @@ def check_layouts(small_blocks: None, tmp_path: Path, make: MakeScanner, layouts
             assert summarized(reader.path, scanner_of(make)) == found[0], layout
             reader.source.close()
         passed_over += files[0].read_bytes < files[1].read_bytes
-    assert passed_over > layouts // 4
+    assert passed_over > LAYOUTS // 4
 
 
 def check_cost(tmp_path: Path) -> None:

@@ -211,7 +211,6 @@ def check_history(
 PUT = rows.put_positions
 FIND = Generation._look_for_directive
 RESTART = Generation._restart
-COUNTED = Generation.counted
 
 
 def keeps_none(writing: Any, log: int, *positions: Any) -> None:
