@@ -295,11 +295,6 @@ def check_found(find: Callable[[Log], None], tmp_path: Path, links: int) -> None
         log.stop()
 
 
-def as_it_is(log: Log) -> None:
-    log.lines(2)
-    log.look(22)
-
-
 def target_rotated(log: Log) -> None:
     """By the name of the target, and compressed once it was let go."""
     for number in range(2):
@@ -345,7 +340,6 @@ BY_NAME = recount.Candidates, "_consider", by_name_only
 NO_LINKS = recount, "_resolved", lambda _files, path: path
 BESIDE_TARGET = Patches((recount, "_located", to_the_targets_directory), NO_LINKS, BY_NAME)
 LINKED: dict[Callable[[Log], None], dict[str, Patches]] = {
-    as_it_is: {"beside the target": BESIDE_TARGET, "beside the link": Patches(NO_LINKS)},
     target_rotated: {"beside the target": BESIDE_TARGET},
     set_anew: {"beside the target": BESIDE_TARGET, "beside the link": Patches(NO_LINKS)},
 }
