@@ -218,7 +218,7 @@ LIMITS = {
     "Series of durations by route": Limit("outputs.prometheus.exposition:LATENCY_SERIES_LIMIT"),
     "Share of the time that other clients take": Limit("service.daemon:REST", lambda rest: 1 / (1 + rest)),
     "Looks that answer somebody": Limit(f"{SCRAPES}APART"),
-    "Share of the time that answers take": Limit(f"{SCRAPES}REST", lambda rest: 1 / (1 + rest)),
+    "Share of a core that answers take": Limit(f"{SCRAPES}REST", lambda rest: 1 / (1 + rest)),
     "Time for which an answer waits for a backlog's end": Limit(f"{SCRAPES}BACKLOG_PATIENCE"),
     # Outputs
     "stdout: reports that wait for its reader, memory": Limit("outputs.stdout:BACKLOG"),

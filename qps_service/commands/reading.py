@@ -10,9 +10,8 @@ from qps_service.files.kernel import LEDGER, Files, group_name
 from qps_service.ledger.database import LedgerError
 from qps_service.ledger.ledger import Ledger
 from qps_service.service.process import boot_id
+from qps_service.service.state_directory import STATE
 from qps_service.text.escape import show_path
-
-STATE = "/var/lib/qps-reporter"  # the unit's StateDirectory=
 
 
 def add_state(parser: argparse.ArgumentParser) -> None:

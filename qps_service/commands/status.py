@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from datetime import UTC
 
 from qps_service.commands import answer
-from qps_service.commands.reading import STATE, add_state, reading
+from qps_service.commands.reading import add_state, reading
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM
 from qps_service.ledger.queries import standing
 from qps_service.looking.moments import HOUR
 from qps_service.looking.state import is_counting, lines
-from qps_service.service.state_directory import holder_of
+from qps_service.service.state_directory import STATE, holder_of
 
 EPILOG = """\
 examples:

@@ -11,7 +11,7 @@ from contextlib import nullcontext, suppress
 from syslog import LOG_WARNING
 from types import ModuleType
 
-from qps_service.commands.reading import STATE, reading
+from qps_service.commands.reading import reading
 from qps_service.configuration.loader import (
     CONFIG_VARIABLE,
     LOG_VARIABLE,
@@ -36,6 +36,7 @@ from qps_service.outputs.base import OutputClosed, TakesReports
 from qps_service.service.assembly import Host, Told, assembled
 from qps_service.service.own_files import STREAMS, apart
 from qps_service.service.process import SystemClock, discard_stdout
+from qps_service.service.state_directory import STATE
 from qps_service.text.units import SECOND
 from qps_service.values.past import Question
 from qps_service.values.reports import Overview, Report

@@ -60,10 +60,10 @@ class Budget:
         return own + max(0, self._free) // 2
 
     def spend(self, held: int, places: int) -> None:
-        """A log that held so many takes these."""
-        beyond = held + places - self.own
-        if beyond > 0:
-            self._free -= min(beyond, places)
+        """A log that held so many takes these; below 0, it gives as many back."""
+        before, after = held - self.own, held + places - self.own
+        if before > 0 or after > 0:
+            self._free -= max(after, 0) - max(before, 0)
 
     def _divide(self) -> None:
         logs = len(self._shares)

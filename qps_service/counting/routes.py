@@ -109,7 +109,7 @@ class Routes:
             self._cache.take_over(before._cache)
 
     def end_window(self) -> None:
-        """What came in this window is remembered through the next, whatever comes then."""
+        """What is known now is remembered through the next window, within bounds, whatever comes then."""
         self._cache.end_window()
 
     def of(self, target: bytes) -> bytes:

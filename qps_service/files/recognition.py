@@ -97,14 +97,15 @@ def tail_of(read: Read, end: int, *, limit: int = TAIL_LIMIT) -> bytes:
 
 
 class TextEnd:
-    """The same of a text that grows. Few ask, so that lines are noted when somebody does, or when they become
-    too many; until then they are kept, since the file may be cut meanwhile."""
+    """The same of a text that grows. Few ask, and of a busy log most lines are soon too far from the end: so
+    what came last is noted when somebody asks, or when more comes. Until then it is kept, since the file may
+    be cut meanwhile."""
 
     def __init__(self, tail: bytes = b"", end: int = 0) -> None:
         """`tail`: of the text up to byte `end`."""
         self.end = end
         self._tail = tail
-        self._text = b""  # what came after that, TAIL_LIMIT bytes at most
+        self._text = b""  # what came after that at once, TAIL_LIMIT bytes at most
 
     def grow(self, read: Read, end: int) -> None:
         """The text ends at this byte now. Raises OSError, and then nothing has changed."""
@@ -113,9 +114,8 @@ class TextEnd:
             self._tail, self._text = b"", _last(read, end, TAIL_LIMIT)
         else:
             text = read(size, self.end)
-            if len(self._text) + size > TAIL_LIMIT:
-                self.note()
-            self._text += text
+            self.note()
+            self._text = text
         self.end = end
 
     def note(self) -> bytes:

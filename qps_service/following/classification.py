@@ -1,9 +1,9 @@
 """What a file beside the log is: a generation to be read, or one that must not be read (again).
 
 A file's history decides where it is known (lineage.py). Where events were lost, or nobody was
-there to see them, its identity and its text decide (known_files.py): what was read goes on where it
-was left, what begins like a file that is held or was read is a copy of it, and what is older than the
-log when that was last read was written before.
+there to see them, its identity and its text decide (known_files.py, read_texts.py): what was read goes
+on where it was left, what begins like a file that is held or was read is a copy of it, and what is
+older than the log when that was last read was written before.
 """
 
 import os

@@ -15,9 +15,7 @@ from typing import NamedTuple, Protocol
 from qps_service.files.compressed import CompressedError
 from qps_service.files.fingerprint import Read
 from qps_service.files.kernel import Files
-from qps_service.files.recognition import (
-    KnownPart,
-)
+from qps_service.files.recognition import KnownPart
 from qps_service.files.sources import count_lines
 from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Chunk, Generation

@@ -116,7 +116,8 @@ def may_be_wrapped(block: bytes, last: bytes | None) -> bool:
 
 def unwrapped(line: bytes, last: bytes | None) -> Wrapped:
     """A line, be it a directive, without what is around all lines; as it stands, if that is nothing."""
-    found = unwrap(line) if not last or last.startswith(WRAPPED) else None
+    may_be = last.startswith(WRAPPED) if last else b"#" in line  # hardly any line of another format has it
+    found = unwrap(line) if may_be else None
     return found if found and (last or is_directive(found.line)) else Wrapped(line, b"")
 
 

@@ -47,10 +47,11 @@ class OutputClosed(Exception):  # noqa: N818  the reader's wish, not an error
 
 
 def spent() -> int:
-    """A clock for what work costs: nanoseconds of this thread's CPU time, and a quarter of all others. While
-    it waits for the disk, or for a processor that others have, it takes little from them."""
+    """A clock for what work costs: nanoseconds of this thread's CPU time, and a quarter of all others but
+    those of a suspend. While it waits for the disk, or for a processor that others have, it takes little from
+    them."""
     cpu = time.thread_time_ns()
-    return cpu + (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - cpu) // 4
+    return cpu + (time.monotonic_ns() - cpu) // 4
 
 
 class Output:

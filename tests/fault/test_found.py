@@ -305,6 +305,20 @@ TakesBeginningsForCopies = twins.spoilt(
 )
 
 
+class TakesThoseOfLostFilesForCopies(twins.Spoilt):
+    """Likewise, of texts whose files are gone."""
+
+    def spoil(self) -> None:
+        resembles = self._known_files.resembles
+
+        def by_time(read: Read, is_present: Any, modified: Any = None, name: Any = None) -> Any:
+            found, known = resembles(read, is_present, modified, name)
+            is_copy = found is Resemblance.ALIKE and known is not None and known.modified == modified
+            return (Resemblance.COPY, None) if is_copy else (found, known)
+
+        self._known_files.resembles = by_time  # type: ignore[method-assign]
+
+
 class GoesOnTwice(Follower):
     """Goes on with a log, and with a copy of it that it looked at first."""
 
@@ -401,7 +415,6 @@ TWINS = {
     found.lines_that_an_earlier_text_has_too: GoesByNumbers,
     found.rotated_where_a_link_leads_that_is_away: FoundNoLog,
     found.lines_in_an_archive_of_what_was_let_go: KnowsNoNames,
-    found.first_line_of_a_deleted_log_in_the_same_moment: TakesBeginningsForCopies,
     found.copy_that_has_an_inode_number_of_the_logs: GoesOnTwice,
     found.archive_of_a_file_that_left_its_inode_number: TrustsTheNameAndNumber,
     found.lines_beside_an_archive: TakesAnyArchive,
@@ -418,6 +431,11 @@ TWINS = {
 
 test_every_line_once, test_twin = promises(
     *(MadePromise(check, twin, by="make", caught=(OSError,)) for check, twin in TWINS.items()),
+    MadePromise(
+        found.first_line_of_a_deleted_log_in_the_same_moment,
+        *(TakesBeginningsForCopies, TakesThoseOfLostFilesForCopies),
+        by="make",
+    ),
     *(
         MadePromise(
             found.edited_copy_without_times,

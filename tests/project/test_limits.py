@@ -184,7 +184,7 @@ ROW = "| Connections | 384 | fixed |"
             "Different answers that are not read yet, memory: 32 KiB, and the code has 33554432",
         ),
         ("| 250 ms |", "| 250 s |", "Wait for another program's lock: 250 s, and the code has 250000000"),
-        ("| 20 % |", "| 2 % |", "Share of the time that answers take: 2 %, and the code has 0.2"),
+        ("| 20 % |", "| 2 % |", "Share of a core that answers take: 2 %, and the code has 0.2"),
         (ROW, "| Connections | a few | fixed |", "Connections: a few, and the code has 384"),
         (ROW, "| Clients | 32 | fixed |", "no limit: Clients"),
         (ROW, "| Clients | 32 | fixed |", "no row: Connections"),

@@ -1,6 +1,7 @@
 """The command line: exit statuses, help that is true, and imports that stay small."""
 
 import argparse
+import gc
 import json
 import os
 import pkgutil
@@ -14,6 +15,7 @@ from contextlib import redirect_stdout
 from importlib import import_module
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,7 +24,7 @@ from qps_service.cli import COMMANDS, EPILOG, columns, main, make_parser
 from qps_service.errors import EXITS, ConfigError, FormatError, QpsError, StateHeldError, UsageError
 from qps_service.scanning.built import describe
 from qps_service.text.escape import show
-from tests.promised import Promise, promises
+from tests.promised import Patches, Promise, nothing, promises
 
 ROOT = Path(__file__).parents[3]
 Captured = pytest.CaptureFixture[str]
@@ -256,8 +258,32 @@ def check_columns(columns: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -
     assert columns() == shutil.get_terminal_size().columns
 
 
+def check_garbage_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a command runs, which may be for months; not while it is imported."""
+    collects = []
+
+    def asked(_: object) -> int:
+        collects.append(gc.isenabled())
+        return 0
+
+    def parsed(argv: object) -> argparse.Namespace:
+        asked(argv)
+        return argparse.Namespace(run=asked)
+
+    for name, instead in {"prepare_streams": nothing, "_finish": nothing, "_parsed": parsed}.items():
+        monkeypatch.setattr(cli, name, instead)
+    try:
+        assert main() == 0
+    finally:
+        gc.unfreeze()
+        gc.enable()
+    assert collects == [False, True]
+
+
+NEVER = SimpleNamespace(disable=gc.disable, freeze=gc.freeze, enable=nothing)
 OTHER_TABLES = {"lacks one": {**EXITS, 5: "more"}, "one more": {key: EXITS[key] for key in EXITS if key != 3}}
 test_promise, test_twin = promises(
+    {check_garbage_is_collected: {"never": Patches((cli, "gc", NEVER))}},
     Promise(check_one_table, EXITS, OTHER_TABLES, epilogs=EPILOGS),
     Promise(check_closed, main, AS_THEY_ARE, caught=(AttributeError,)),
     Promise(check_encoding, main, AS_THEY_ARE, caught=(UnicodeEncodeError,)),

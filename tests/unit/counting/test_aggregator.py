@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from qps_service.counting.admission import Admission
 from qps_service.counting.aggregator import Aggregator, Taken
 from qps_service.counting.methods import INVENTED_LIMIT
-from qps_service.counting.routes import Routes
+from qps_service.counting.routes import CACHE_ENTRIES, Routes
+from qps_service.counting.rules import Rule, compile_match
 from qps_service.values.counts import NOTHING_BESIDE, OTHER, Beside, Counts, Key, Scanned
 from qps_service.values.entries import Restored
 from qps_service.values.reports import Window
-from tests.promised import Promise, promises
+from tests.promised import Promise, answers, promises
 
 MAX_ROUTES = 3
 
@@ -212,7 +213,33 @@ def test_a_route_over_the_limit_is_other_and_costs_nothing() -> None:
     assert (made.routes, folds(made), made.folded["invented"]) == (2, 0, 1)
 
 
+def check_routes_outlast_a_flood_and_a_reload(make: type[Aggregator]) -> None:
+    """Rules have time for each target once: who comes again has the route that is remembered."""
+    asked: set[bytes] = set()
+
+    def once(rules: Sequence[Rule], route: bytes, max_route: int) -> bytes | None:
+        is_known = route in asked
+        asked.add(route)
+        return None if is_known else route
+
+    rules = [Rule(compile_match("^/y"), b"/z")]
+    counting = make("access", 0, MAX_ROUTES, Routes(rules, limited=once))
+    counting.add(get(b"/x"))
+    closed(counting, 1)
+    counting.reconfigure(MAX_ROUTES, Routes(rules, limited=once))
+    for number in range(CACHE_ENTRIES):
+        counting.add(get(b"/%d" % number))
+    counting.add(get(b"/x"))
+    closed(counting, 2)
+    assert counting.totals[Key(b"GET", b"/x", 200)].requests == 2
+
+
 test_promise, test_twin = promises(
+    Promise(
+        check_routes_outlast_a_flood_and_a_reload,
+        Aggregator,
+        [answers(Routes, "go_on_from"), answers(Routes, "end_window")],
+    ),
     Promise(check_names_are_for_good, Aggregator, [AnewEachWindow, ForgetsAtRestart, Unbounded]),
     Promise(check_left_out, Aggregator, [LeavesNothingOut, BeginsAnyWindowAnew]),
     Promise(check_conservation, Aggregator, [DropsOther, Unbounded]),

@@ -29,21 +29,25 @@ def test_one_greedy_log_leaves_half_of_what_is_for_all() -> None:
     assert [fill(share) for share in shares] == [100 + 250, 100 + 125, 100 + 62, 100 + 31, 100 + 16]
 
 
-LIVES = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 400)), max_size=60)
+LIVES = st.lists(st.tuples(st.integers(0, 3), st.integers(-200, 400)), max_size=60)
 
 
 @given(steps=LIVES)
+@example(steps=[(0, 400), (0, -200), (0, -100)])
 @example(steps=[(0, 400)] * 3 + [(1, 100), (2, 125), (3, 1)])
 @example(steps=[(0, 200), (1, 200), (2, 200), (3, 200)] * 2)
 def check_shares(make: type[Budget], steps: Sequence[tuple[int, int]]) -> None:
     """Whoever takes only what there is room for: all hold no more than there is, and each log can still have
-    its own part, whatever the others did."""
-    budget = make(PLACES)
-    shares = [budget.join() for _ in range(4)]
+    its own part, whatever the others did. What was given back is free as if nobody had had it."""
+    budget, anew = make(PLACES), make(PLACES)
+    shares, others = [budget.join() for _ in range(4)], [anew.join() for _ in range(4)]
     for number, wanted in steps:
-        shares[number].take(min(wanted, shares[number].room))
+        shares[number].take(max(min(wanted, shares[number].room), -shares[number].held))
         assert sum(share.held for share in shares) <= PLACES
         assert all(share.held + share.room >= PLACES // 8 for share in shares)
+    for share, other in zip(shares, others, strict=True):
+        other.take(share.held)
+    assert [share.room for share in shares] == [other.room for other in others]
     for share in shares:
         fill(share)
     assert sum(share.held for share in shares) <= PLACES
@@ -83,9 +87,15 @@ class GivesBack(Budget):  # what is beyond the bound counts for nothing
         self._free = max(self._free, 0)
 
 
+class KeepsForNobody(Budget):  # what a log gives back that has its own part only then
+    def spend(self, held: int, places: int) -> None:
+        if held + places > self.own:
+            super().spend(held, places)
+
+
 NeverLets = twin(Budget, "what a log held is gone with it", "leave", instead=nothing)
 
 test_promise, test_twin = promises(
-    Promise(check_shares, Budget, [FirstCome, EachAlone]),
+    Promise(check_shares, Budget, [FirstCome, EachAlone, KeepsForNobody]),
     Promise(check_what_a_ledger_brings, Budget, [GivesBack, NeverLets]),
 )

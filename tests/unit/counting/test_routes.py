@@ -287,8 +287,8 @@ def check_once_each(make: type[Routes]) -> None:
 
 
 def check_no_flood_takes_a_place(make: type[Routes]) -> None:
-    """What came in a window is known through the next, whatever comes before it, and over a reload; so it has
-    its route though rules have no time left."""
+    """What is known when a window ends is known through the next, whatever comes before it, and over a
+    reload; so it has its route though rules have no time left."""
     rules, regular = [watched("^/x", "/y")], [b"/x%d" % number for number in range(100)]
 
     def has_no_time(rules: Sequence[Rule], route: bytes, max_route: int) -> bytes | None:

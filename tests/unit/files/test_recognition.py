@@ -202,7 +202,7 @@ def tails_are_bounded(part: Any) -> None:
     for _ in range(5):
         text += b"a line of this length\n" * 700
         grown.grow(reader(text), len(text))
-        assert len(grown._text) <= TAIL_LIMIT
+        assert len(grown._text) <= 700 * 22  # hundreds of logs may be written to at each look
     assert len(grown.note()) == TAIL_LINES * 12
     text += b"x" * 200_000 + b"\n"
     grown.grow(reader(text), len(text))

@@ -39,7 +39,7 @@ class Asked(Answers):
         self.behind: list[bool] = []  # what it was told while somebody asked
         self.answers: list[tuple[float, int, int]] = []  # when, lines that were told, requests in the ledger
         self.overviews: list[Overview] = []
-        self.took: list[int] = []  # nanoseconds, what was done for their sake
+        self.took: list[tuple[int, int]] = []  # nanoseconds: the look before, and what is done for their sake
 
     def send(self) -> None:
         self.is_sent = True
@@ -79,7 +79,7 @@ class Asked(Answers):
         lines = sum(log.lines for log in overview.logs)
         self.answers.append((self.service.world.seconds, lines, self.in_the_ledger()))
         self.overviews.append(overview)
-        self.took.append(self.service.world.time - committed)
+        self.took.append((committed - looked, self.service.world.time - committed))
         self.is_sent = self.is_taken = False
 
     def in_the_ledger(self) -> int:
@@ -171,7 +171,7 @@ def what_clients_cost_is_bounded(tmp_path: Path) -> None:
 
 
 def who_asks_is_charged_for_no_rules(tmp_path: Path) -> None:
-    """What was read is counted before, however long that takes: it would be counted without them."""
+    """What was read is counted before, in the look: it would be counted without them."""
     service, output = asked(tmp_path)
     count = LogPipeline._count
 
@@ -185,7 +185,7 @@ def who_asks_is_charged_for_no_rules(tmp_path: Path) -> None:
         patch.setattr(LogPipeline, "_count", slow)
         service.run(6)
     assert [lines for _, lines, _ in output.answers] == [10]
-    assert output.took == [0]
+    assert output.took == [(SECOND // 2, 0)]
 
 
 class ChargesForAll(Daemon):
@@ -194,6 +194,13 @@ class ChargesForAll(Daemon):
             began = self._clock.spent()
             self._pipelines.commit(now)
             self._outputs.answer(asked, self._overview(now), now, looked=began, committed=began)
+
+
+class ChargesForNoLook(Daemon):
+    def _answer(self, now: int) -> None:
+        self._pipelines.count()
+        self._spent_before = self._clock.spent()
+        super()._answer(now)
 
 
 class LooksForEach(Daemon):
@@ -253,7 +260,7 @@ test_promise, test_twin = promises(
         answers_at_once: {**served_by(SleepsOn), "doubled": Doubled("service.daemon:HINTS_APART")},
         flushes_when_it_is_due: served_by(SleepsOn),
         who_only_connects_costs_no_look: served_by(LooksForEach),
-        who_asks_is_charged_for_no_rules: served_by(ChargesForAll),
+        who_asks_is_charged_for_no_rules: served_by(ChargesForAll, ChargesForNoLook),
         what_clients_cost_is_bounded: [Doubled("service.daemon:REST", to=1.5)],
         tells_of_backlogs: served_by(IsNeverBehind),
     }

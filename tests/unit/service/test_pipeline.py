@@ -12,7 +12,7 @@ from qps_service.configuration.types import LogConfig
 from qps_service.counting.rules import apply_all, compile_match, make_rule
 from qps_service.files import recognition
 from qps_service.files.kernel import Files
-from qps_service.files.recognition import TextEnd
+from qps_service.files.recognition import TAIL_LIMIT, TAIL_LINES, TextEnd
 from qps_service.following import resume
 from qps_service.following.open_files import Changes, OpenFiles
 from qps_service.notices import kinds
@@ -366,20 +366,20 @@ def trusted(restored: Restored, now: int, at: int) -> int:
 
 
 def no_line_is_noted(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To note the last lines one by one takes longer than a look does. Who asks for them is a stop, or a file
-    that was cut or is compared with others: no look, and no commit."""
+    """To note the last lines of a busy log one by one takes longer than a look does. Who asks for them is a
+    stop, or a file that was cut or is compared with others: no look, and no commit."""
     log, noted = begin(), _Noted()
     monkeypatch.setattr(recognition, "_noted", noted)
     for _ in range(3):
-        log.write(GOOD * 50)
+        log.write(GOOD * (TAIL_LIMIT // len(GOOD) + 1))
         log.read()
         log.window()
         assert noted.lines == 0
     log.pipeline.sweep()
     log.read()  # the last one
     (entry,) = log.pipeline.entries(1, log.now, 0)
-    assert noted.lines == 150
-    assert len(entry.held[0].tail) == 150 * 12
+    assert 0 < noted.lines <= TAIL_LIMIT // len(GOOD)
+    assert len(entry.held[0].tail) == TAIL_LINES * 12
 
 
 class _Noted:
