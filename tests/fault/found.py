@@ -11,8 +11,8 @@ from qps_service.files.kernel import Seen
 from qps_service.values.positions import Identity
 from tests.fault.restarts import begun, pack
 from tests.fault.scenarios import Make
-from tests.following import LINE_SIZE, SECOND, BlindFiles, NoInotify, RetoldFiles, Rig
-from tests.model.toy_disk import ToyFiles, WallClock
+from tests.following import LINE_SIZE, SECOND, BlindFiles, NoInotify, RetoldFiles, Rig, WallClock
+from tests.model.toy_disk import ToyFiles
 
 EQUAL = b"GET /health 200\n"
 
