@@ -27,6 +27,21 @@ class Renumbered(RetoldFiles):
         return seen._replace(device=seen.device + self.shift)
 
 
+class ReusedNumbers(Renumbered):
+    """A file has got the number of an inode that is gone by now."""
+
+    def __init__(self, *, has_versions: bool = True) -> None:
+        super().__init__(has_versions=has_versions)
+        self.reused: dict[int, int] = {}  # a file's number -> the one that it shows
+
+    def retell(self, seen: Seen) -> Seen:
+        return super().retell(seen)._replace(inode=self.reused.get(seen.inode, seen.inode))
+
+    def identity(self, descriptor: int) -> Identity:
+        identity = super().identity(descriptor)
+        return identity._replace(inode=self.reused.get(identity.inode, identity.inode))
+
+
 class Volume:
     """A log's directory, as the file system of a volume that comes and goes; each time it has another device
     number."""
