@@ -5,9 +5,11 @@ import itertools
 import os
 import shutil
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from qps_service.files.kernel import Files, Seen
 from qps_service.following.announcer import Announcer
@@ -23,6 +25,7 @@ from qps_service.values.positions import IgnoredFile, Position
 SECOND = 1_000_000_000
 QUIET = 60 * SECOND
 LINE_SIZE = 37  # bytes, of each of the rig's own lines
+COARSE = 5  # CLOCK_REALTIME_COARSE of linux/time.h, which files get their times from
 
 
 class BlindFiles(Files):
@@ -46,6 +49,70 @@ class RetoldFiles(Files):
 
     def fstat(self, descriptor: int) -> Seen:
         return self.retell(super().fstat(descriptor))
+
+
+class CountingFiles(Files):
+    """Notes what is read of files, and signs of life."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[tuple[int, int]] = []  # offset, bytes
+        self.signs = 0
+
+    @property
+    def read_bytes(self) -> int:
+        return sum(size for _, size in self.taken)
+
+    def working(self) -> None:
+        self.signs += 1
+
+    def read(self, descriptor: int, size: int, offset: int) -> bytes:
+        data = super().read(descriptor, size, offset)
+        self.taken.append((offset, len(data)))
+        return data
+
+
+class FailingFiles(Files):
+    """Fails one call once: the `at`-th call of `name`, counted from 0."""
+
+    def __init__(self, name: str, at: int, number: int) -> None:
+        super().__init__()
+        self.made = 0
+        real: Callable[..., Any] = getattr(self, name)
+
+        def call(*arguments: Any) -> Any:
+            self.made += 1
+            if self.made == at + 1:
+                raise OSError(number, os.strerror(number))
+            return real(*arguments)
+
+        setattr(self, name, call)
+
+
+class WallClock:
+    """The real clock and the jumps that it made; a file keeps the time at which it was written."""
+
+    def __init__(self, ahead: int = 0) -> None:
+        """`ahead` of real time, nanoseconds."""
+        self._jumped_at = [0]  # real time, nanoseconds
+        self._ahead = [ahead]  # since then
+
+    def now(self) -> int:
+        """Unix nanoseconds."""
+        return self.shown(time.time_ns())
+
+    def shown(self, real: int) -> int:
+        """What the clock showed at this real moment."""
+        return real + self._ahead[bisect_right(self._jumped_at, real) - 1]
+
+    def jump(self, by: int) -> None:
+        """It is set, by so many nanoseconds."""
+        # Files get their times from the kernel's tick: what was written before must be before the jump.
+        started = time.time_ns()
+        while (ticked := time.clock_gettime_ns(COARSE)) <= started:
+            pass
+        self._jumped_at.append(ticked)
+        self._ahead.append(self._ahead[-1] + by)
 
 
 class NoInotify(Watcher):

@@ -70,16 +70,13 @@ class Browser:
         """Of Chromium's own protocol (https://chromedevtools.github.io/devtools-protocol/)."""
         return self.driver.execute_cdp_cmd(name, parameters)
 
-    def look(self, width: int, *, dark: bool = False, still: bool = True) -> None:
+    def look(self, width: int, *, dark: bool = False) -> None:
         """Through a window of this width, by somebody of this taste."""
         self.command(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=HEIGHT, deviceScaleFactor=1, mobile=width < 500,
         )  # fmt: skip
-        features = {
-            "prefers-color-scheme": "dark" if dark else "light",
-            "prefers-reduced-motion": "reduce" if still else "no-preference",
-        }
+        features = {"prefers-color-scheme": "dark" if dark else "light", "prefers-reduced-motion": "reduce"}
         self.command(
             "Emulation.setEmulatedMedia",
             features=[{"name": name, "value": value} for name, value in features.items()],

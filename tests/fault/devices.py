@@ -27,6 +27,21 @@ class Renumbered(RetoldFiles):
         return seen._replace(device=seen.device + self.shift)
 
 
+class ReusedNumbers(Renumbered):
+    """A file has got the number of an inode that is gone by now."""
+
+    def __init__(self, *, has_versions: bool = True) -> None:
+        super().__init__(has_versions=has_versions)
+        self.reused: dict[int, int] = {}  # a file's number -> the one that it shows
+
+    def retell(self, seen: Seen) -> Seen:
+        return super().retell(seen)._replace(inode=self.reused.get(seen.inode, seen.inode))
+
+    def identity(self, descriptor: int) -> Identity:
+        identity = super().identity(descriptor)
+        return identity._replace(inode=self.reused.get(identity.inode, identity.inode))
+
+
 class Volume:
     """A log's directory, as the file system of a volume that comes and goes; each time it has another device
     number."""
@@ -36,14 +51,12 @@ class Volume:
         self._disk = rig.root / "disk" / "volume"
         self._disk.parent.mkdir()
 
-    def unmount(self, *, leaves_directory: bool = True) -> None:
+    def unmount(self) -> None:
         self._directory.rename(self._disk)
-        if leaves_directory:
-            self._directory.mkdir()
+        self._directory.mkdir()
 
     def mount(self) -> None:
-        if self._directory.exists():
-            self._directory.rmdir()
+        self._directory.rmdir()
         self._disk.rename(self._directory)
         self._files.shift += 1
 
@@ -61,12 +74,11 @@ def put_old_archives(rig: Rig) -> None:
         rig.beside(name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
 
 
-def begun(make: Make, *, has_versions: bool, archives: bool = True) -> tuple[Rig, Volume, Writer]:
+def begun(make: Make, *, has_versions: bool) -> tuple[Rig, Volume, Writer]:
     """A log on a volume, followed for a while."""
     files = Renumbered(has_versions=has_versions)
     rig = make(files=files)
-    if archives:
-        put_old_archives(rig)
+    put_old_archives(rig)
     writer = rig.writer()
     rig.look()
     writer.lines(50)

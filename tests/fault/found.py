@@ -4,15 +4,12 @@ where the log or its rotated files are, what was let go under names like no rota
 import os
 import shutil
 import time
-from collections.abc import Mapping
-from types import MappingProxyType
 
-from qps_service.files.kernel import Seen
-from qps_service.values.positions import Identity
+from tests.fault.devices import ReusedNumbers
 from tests.fault.restarts import begun, pack
 from tests.fault.scenarios import Make
-from tests.following import LINE_SIZE, SECOND, BlindFiles, NoInotify, RetoldFiles, Rig
-from tests.model.toy_disk import ToyFiles, WallClock
+from tests.following import LINE_SIZE, SECOND, BlindFiles, NoInotify, Rig, WallClock
+from tests.model.toy_disk import ToyFiles
 
 EQUAL = b"GET /health 200\n"
 
@@ -621,28 +618,13 @@ def first_line_of_a_deleted_log_in_the_same_moment(make: Make) -> None:
         assert rig.said("possible_duplicate")
 
 
-class NumbersAgain(RetoldFiles):
-    """A kernel that won't tell of writers, gives a file the number of an inode that is gone by now, and
-    numbers disks anew."""
-
-    again: Mapping[int, int] = MappingProxyType({})  # for an inode's own number
-    ahead = 0  # of the devices' own numbers
-
-    def retell(self, seen: Seen) -> Seen:
-        return seen._replace(device=seen.device + self.ahead, inode=self.again.get(seen.inode, seen.inode))
-
-    def identity(self, descriptor: int) -> Identity:
-        identity = super().identity(descriptor)
-        inode = self.again.get(identity.inode, identity.inode)
-        return identity._replace(device=identity.device + self.ahead, inode=inode)
-
-    def has_writer(self, descriptor: int) -> bool | None:
-        return None
+class BlindNumbers(ReusedNumbers, BlindFiles):
+    """A kernel that won't tell of writers, either."""
 
 
 def archive_of_a_file_that_left_its_inode_number(make: Make) -> None:
     """To the one that has its name by now."""
-    files = NumbersAgain()
+    files = BlindNumbers()
     rig, old = begun(make, files=files)
     rig.rotate()
     rig.writer().lines(1)
@@ -651,7 +633,7 @@ def archive_of_a_file_that_left_its_inode_number(make: Make) -> None:
     pack(rig.beside("access.log.1")).rename(rig.beside("access.log.2.gz"))
     rig.path.rename(rig.beside("access.log.1"))
     log = rig.writer()
-    files.again = {os.fstat(log.descriptor).st_ino: os.fstat(old.descriptor).st_ino}
+    files.reused = {os.fstat(log.descriptor).st_ino: os.fstat(old.descriptor).st_ino}
     log.lines(1)
     log.close()
     rig.path.rename(rig.beside("access.log.1"))
@@ -662,7 +644,7 @@ def archive_of_a_file_that_left_its_inode_number(make: Make) -> None:
 def copy_that_has_an_inode_number_of_the_logs(make: Make) -> None:
     """Of an earlier file, which is gone. So it is looked at before the log that it was made of, and which a
     device has that was numbered anew."""
-    files = NumbersAgain()
+    files = BlindNumbers()
     rig, old = begun(make, files=files)
     log = rig.renew(3, closing=old)
     rig.look_often(2, 61)
@@ -671,11 +653,13 @@ def copy_that_has_an_inode_number_of_the_logs(make: Make) -> None:
     log.lines(8)
     copy = rig.beside("access.log-20261123")
     shutil.copy(rig.path, copy)
-    files.again, files.ahead = {copy.stat().st_ino: first}, 1
+    files.reused, files.shift = {copy.stat().st_ino: first}, 1
+    gone = rig.beside("access.log.1").open()  # so that nobody else has its number
     rig.beside("access.log.1").unlink()
     (rig.root / "archive").mkdir()
     rig.path.rename(rig.root / "archive/app-1Nov")
     rig.writer()
+    gone.close()
     rig.start()
     rig.check(losses=[])
 

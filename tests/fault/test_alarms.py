@@ -20,17 +20,16 @@ from qps_service.files.recognition import TextEnd
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Generation
 from qps_service.following.hints import Arrival
-from qps_service.values.positions import Identity, Position
+from qps_service.values.positions import Position
 from tests.fault import broken, twins
+from tests.fault.devices import ReusedNumbers
 from tests.fault.restarts import pack
 from tests.fault.scenarios import Make as MakeRig
 from tests.fault.scenarios import followed, row
 from tests.fault.week import (
     SERVERS,
-    Clock,
     Happened,
     Machine,
-    MachineFiles,
     Make,
     Setup,
 )
@@ -212,19 +211,8 @@ def first_in_a_new_directory(make: MakeRig) -> None:
     rig.check(losses=[])
 
 
-class OtherNumbers(MachineFiles):
-    """Where one file has got the inode's number of another, which is gone."""
-
-    def __init__(self, *, versions: bool) -> None:
-        super().__init__(Clock(), blind=False, versions=versions)
-        self.reused: dict[int, int] = {}  # a file's number -> the one that it shows
-
-    def retell(self, seen: Seen) -> Seen:
-        return super().retell(seen)._replace(inode=self.reused.get(seen.inode, seen.inode))
-
-    def identity(self, descriptor: int) -> Identity:
-        identity = super().identity(descriptor)
-        return identity._replace(inode=self.reused.get(identity.inode, identity.inode))
+class ListedNumbers(ReusedNumbers):
+    """Directories list it, too."""
 
     def entries(self, directory: str) -> Iterator[tuple[str, int, bool]]:
         for name, inode, is_file in super().entries(directory):
@@ -234,7 +222,7 @@ class OtherNumbers(MachineFiles):
 def number_reused(make: MakeRig, *, versions: bool, lay: Callable[[Rig], Path]) -> None:
     """The log is compressed, and another program's file has its number: neither that file nor those that are
     called alike are the log's."""
-    files = OtherNumbers(versions=versions)
+    files = ListedNumbers(has_versions=versions)
     rig, old = followed(make, files=files)
     old.lines(20)
     rig.look()
@@ -262,7 +250,7 @@ def what_is_being_packed(rig: Rig) -> Path:
 
 def number_of_an_empty_log_reused(make: MakeRig) -> None:
     """Likewise, where nothing had been in the log: there is no text to tell."""
-    files = OtherNumbers(versions=False)
+    files = ListedNumbers(has_versions=False)
     rig, _ = followed(make, files=files)
     rig.stop()
     gone = rig.path.stat().st_ino

@@ -16,7 +16,7 @@ from qps_service.following import discovery, ignored_files
 from qps_service.following.discovery import Discovery, Listing
 from qps_service.following.ignored_files import IgnoredFiles
 from tests.fault.scenarios import Make
-from tests.following import Rig
+from tests.following import CountingFiles, Rig
 from tests.promised import Patches, Promise, promises
 
 LIMIT = 64  # files that are remembered, in place of the real limit
@@ -41,15 +41,10 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return kept
 
 
-class Noting(Files):
-    """Notes what is opened, and signs of life."""
+class Noting(CountingFiles):
+    """And what is opened."""
 
-    def __init__(self) -> None:
-        super().__init__(self.note)
-        self.opened = self.signs = 0
-
-    def note(self) -> None:
-        self.signs += 1
+    opened = 0
 
     def open(self, path: str) -> int:
         self.opened += 1

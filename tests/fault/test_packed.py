@@ -16,25 +16,16 @@ from qps_service.following.known_files import KnownFiles
 from qps_service.values.positions import Identity
 from tests.fault.restarts import PACKERS, pack
 from tests.fault.scenarios import Make
-from tests.following import Paper, Rig
+from tests.following import CountingFiles, Paper, Rig
 from tests.ledgers import position
 from tests.promised import Promise, answers, promises
 
 # --- once
 
 
-class Counting(Files):
-    """Notes each sign of life, which decompressing shows."""
-
-    signs = 0
-
-    def working(self) -> None:
-        self.signs += 1
-
-
-def read_packed(make: Make, suffix: str) -> tuple[Rig, Counting, Path]:
+def read_packed(make: Make, suffix: str) -> tuple[Rig, CountingFiles, Path]:
     """A log that was rotated and compressed while nobody ran, and was read to its end since."""
-    files = Counting()
+    files = CountingFiles()
     rig = make(files=files)
     old = rig.writer()
     rig.look()

@@ -4,7 +4,6 @@ offends its own policy; it can be used by keyboard, by ear, on a telephone and i
 import base64
 import re
 import signal
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -13,7 +12,6 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
 
@@ -24,7 +22,7 @@ from qps_service.web.assets import Asset, assets
 from tests.durations import quantile
 from tests.fault import servers
 from tests.fault.browser import Browser, browser, serving, violations
-from tests.fault.program import ROOT, free_port, run_program, simulated
+from tests.fault.program import ROOT, free_port
 from tests.fault.web_servers import NGINX_HEAD, nginx
 from tests.ledgers import entry, opened
 from tests.promised import Promise, promises
@@ -184,32 +182,6 @@ def check_truth(files: Files, view: str, browser: Browser, week: Week) -> None:
         assert row[1:] == cells(
             batches, lambda *each, status=int(row[0]): each == (route, status), timed=False
         )
-
-
-def test_a_simulated_log_is_shown_as_its_truth_has_it(browser: Browser, tmp_path: Path) -> None:
-    """Through the real service, route by route and status by status."""
-    log = tmp_path / "access.log"
-    log.touch()
-    assert run_program("run", log, "--state", tmp_path, "--once").returncode == 0
-    rows = simulated(log, "-r 1 --rate 3000 --duration 2 --seed 11 --batch")
-    assert run_program("run", log, "--state", tmp_path, "--once").returncode == 0
-    requests: Counter[str] = Counter()
-    statuses: Counter[tuple[str, str]] = Counter()
-    for row in rows:
-        requests[row["route"]] += row["requests"]
-        statuses[row["route"], str(row["status"])] += row["requests"]
-    now = time.time_ns()
-    with serving(Week(tmp_path / "ledger.db", (Batch("", 0, now, Counter(), {}),))) as address:
-        browser.visit(address)
-        head, *shown = browser.table("by-route")
-        column = head.index("Requests")
-        assert {row[0]: int(row[column]) for row in shown} == requests
-        found: dict[tuple[str, str], int] = {}
-        for route in requests:
-            browser.visit(f"{address}?{urlencode({'route': route})}")
-            head, *shown = browser.table("statuses")
-            found |= {(route, row[0]): int(row[head.index("Requests")]) for row in shown}
-        assert found == statuses
 
 
 # --- what one does with it

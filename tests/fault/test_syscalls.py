@@ -14,7 +14,7 @@ from qps_service.following import announcer
 from qps_service.following.follower import Follower
 from tests.fault.restarts import Shut
 from tests.fault.scenarios import Make, followed, row
-from tests.following import BlindFiles, Rig, Writer
+from tests.following import BlindFiles, FailingFiles, Rig, Writer
 from tests.promised import promises
 
 CALLS = ("open", "read", "stat", "fstat", "identity", "names", "lstat", "resolve")
@@ -27,23 +27,6 @@ class Hooked(Files):
     def __init__(self, **hooks: Callable[..., Any]) -> None:
         for name, hook in hooks.items():
             setattr(self, name, partial(hook, getattr(self, name)))
-
-
-class FailingFiles(Files):
-    """Fails one call once: the `at`-th call of `name`, counted from 0."""
-
-    def __init__(self, name: str, at: int, number: int) -> None:
-        super().__init__()
-        self.made = 0
-        real: Callable[..., Any] = getattr(self, name)
-
-        def call(*arguments: Any) -> Any:
-            self.made += 1
-            if self.made == at + 1:
-                raise OSError(number, os.strerror(number))
-            return real(*arguments)
-
-        setattr(self, name, call)
 
 
 def history(rig: Rig) -> None:

@@ -4,7 +4,6 @@ Time is simulated, and files have their times in it. logrotate is the real one; 
 moments, so that anything may happen there. What happens is drawn, and comes again with the same seed.
 """
 
-import bisect
 import os
 import random
 import time
@@ -18,9 +17,8 @@ from qps_service.following.follower import Follower
 from qps_service.notices import kinds
 from tests.fault.devices import Renumbered
 from tests.fault.logrotate import Logrotate
-from tests.following import SECOND, Rig, Writer, overflow_queue
+from tests.following import SECOND, Rig, WallClock, Writer, overflow_queue
 
-CLOCK_REALTIME_COARSE = 5  # linux/time.h
 MONDAY = 1_795_996_800  # 2026-11-30 00:00:00 UTC
 HOUR, DAY, WEEK = 3600, 86_400, 7  # seconds, days
 BUSY = (4, 6, 12)  # hours from one time with requests to the next
@@ -63,31 +61,16 @@ SERVERS = {
 }
 
 
-class Clock:
-    """Unix time, which goes by the real one, and jumps ahead."""
+class Clock(WallClock):
+    """Begins on a Monday."""
 
     def __init__(self) -> None:
-        self._jumps = [0]  # real Unix times, nanoseconds
-        self._ahead = [MONDAY * SECOND - time.time_ns()]  # since each of them, nanoseconds
+        super().__init__(MONDAY * SECOND - time.time_ns())
         self.booted = 0  # Unix nanoseconds
-
-    @property
-    def now(self) -> int:
-        """Nanoseconds."""
-        return time.time_ns() + self._ahead[-1]
 
     def advance(self, seconds: float) -> None:
         """So much later."""
-        jump = time.time_ns()
-        # What is written from now on must have a later time, and files' times go by the kernel's ticks.
-        while time.clock_gettime_ns(CLOCK_REALTIME_COARSE) <= jump:
-            pass
-        self._jumps.append(jump)
-        self._ahead.append(self._ahead[-1] + int(seconds * SECOND))
-
-    def told(self, real: int) -> int:
-        """What a file has for a time that really was this."""
-        return real + self._ahead[bisect.bisect_left(self._jumps, real) - 1]
+        self.jump(int(seconds * SECOND))
 
 
 class MachineFiles(Renumbered):
@@ -98,7 +81,7 @@ class MachineFiles(Renumbered):
         self._clock, self._blind = clock, blind
 
     def retell(self, seen: Seen) -> Seen:
-        modified, changed = map(self._clock.told, (seen.modified, seen.changed))
+        modified, changed = map(self._clock.shown, (seen.modified, seen.changed))
         return super().retell(seen)._replace(modified=modified, changed=changed)
 
     def has_writer(self, descriptor: int) -> bool | None:
@@ -116,7 +99,7 @@ class ServedLog(Rig):
 
     def _begin(self, *arguments: Any) -> None:
         super()._begin(*arguments)
-        self.now = self._clock.now - self._clock.booted
+        self.now = self._clock.now() - self._clock.booted
         self.follower._epoch = self._clock.booted
 
     def next_line(self) -> bytes:
@@ -125,14 +108,14 @@ class ServedLog(Rig):
         target = "/health" if self._chance.random() < 0.5 else f"/item/{number}"
         if not self._has_times:
             return b"203.0.113.7\tGET %s\t200\t512\n" % target.encode()
-        at = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(self._clock.now // SECOND))
+        at = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(self._clock.now() // SECOND))
         return f'203.0.113.7 - - [{at}] "GET {target} HTTP/1.1" 200 512 "-" "curl/7.88.1"\n'.encode()
 
     def look(self, seconds: float = 0, *, commit: bool = True) -> None:
         """Let time pass, then let the follower read, should it run."""
         if seconds:
             self._clock.advance(seconds)
-        self.now = self._clock.now - self._clock.booted
+        self.now = self._clock.now() - self._clock.booted
         if self.is_running:
             super().look(0, commit=commit)
 
@@ -182,7 +165,7 @@ class Machine:
     def __init__(self, root: Path, setup: Setup, seed: int, *, follower: type[Follower] = Follower) -> None:
         self._chance = random.Random(seed)
         self.clock = Clock()
-        self.clock.booted = self.clock.now - 1000 * SECOND
+        self.clock.booted = self.clock.now() - 1000 * SECOND
         self._files = MachineFiles(self.clock, blind=setup.blind, versions=setup.versions)
         self._directory = root / "logs"
         self._directory.mkdir(parents=True)
@@ -222,7 +205,7 @@ class Machine:
                     self.clock.advance(61)
                     self._look()
                 self.clock.advance(hours * HOUR / 2)
-            self.clock.advance(DAY - (self.clock.now // SECOND) % DAY)
+            self.clock.advance(DAY - (self.clock.now() // SECOND) % DAY)
             self._midnight()
 
     def check(self) -> None:
@@ -242,7 +225,7 @@ class Machine:
     def _midnight(self) -> None:
         self._may_happen("midnight", is_rotating=False)
         waits = -1  # moments until the server has opened its logs anew
-        for moment in self._logrotate(at=self.clock.now // SECOND):
+        for moment in self._logrotate(at=self.clock.now() // SECOND):
             if moment == RENAMED:
                 waits = self._chance.randrange(4)
                 self._serve_late()
@@ -267,7 +250,7 @@ class Machine:
             if (day // 2 + number) % 3:
                 writer.lines(self._chance.choice((1, 5, 40)))
         with self._error_log.open("a") as error_log:
-            error_log.write(f"{self.clock.now} [error] nothing to worry about\n")
+            error_log.write(f"{self.clock.now()} [error] nothing to worry about\n")
 
     def _serve_late(self) -> None:
         """Requests that were under way."""
@@ -324,7 +307,7 @@ class Machine:
         self._ended = None
         if how == "reboot":
             self._files.shift += 1
-            self.clock.booted = self.clock.now
+            self.clock.booted = self.clock.now()
             self._open_logs()
         for log in self.logs:
             log.is_running = True

@@ -77,10 +77,10 @@ from qps_service.files.rotated_names import is_sibling
 from qps_service.following.follower import Follower
 from tests.fault import twins
 from tests.fault.restarts import PACKERS, pack
-from tests.following import Rig, Writer
+from tests.following import Rig, WallClock, Writer
 from tests.model import twins as model_twins
 from tests.model.powers import Tally
-from tests.model.toy_disk import Hearing, ToyFiles, ToyWatcher, WallClock
+from tests.model.toy_disk import Hearing, ToyFiles, ToyWatcher
 
 STEPS = 40
 DAY = 86400 * 10**9  # nanoseconds
@@ -606,7 +606,7 @@ class History(RuleBasedStateMachine):
         if self.rig.store is None:
             if self.rig.paper.held or self.rig.paper.retired:
                 self.powers.add("devices renumbered")
-            self.files.renumber()
+            self.files.shift += 1
 
     @precondition(mounted)
     @rule()

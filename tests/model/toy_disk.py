@@ -7,46 +7,19 @@ can be a mount point whose volume comes and goes, and hints can be missing.
 
 import errno
 import os
-import time
-from bisect import bisect_right
 from collections.abc import Iterable
 from pathlib import Path
 
-from qps_service.files.kernel import Files, Seen
+from qps_service.files.kernel import Seen
 from qps_service.following.hints import Hint, Lost
 from qps_service.following.watcher import Watcher
-from qps_service.values.positions import Identity
+from tests.fault.devices import Renumbered
+from tests.following import WallClock
 
-COARSE = 5  # CLOCK_REALTIME_COARSE of linux/time.h, which files get their times from
 STRANGER = 4242  # a uid that never has the log
 
 
-class WallClock:
-    """The real clock and the jumps that it made; a file keeps the time at which it was written."""
-
-    def __init__(self) -> None:
-        self._jumped_at = [0]  # real time, nanoseconds
-        self._ahead = [0]  # of real time since then, nanoseconds
-
-    def now(self) -> int:
-        """Unix nanoseconds."""
-        return self.shown(time.time_ns())
-
-    def shown(self, real: int) -> int:
-        """What the clock showed at this real moment."""
-        return real + self._ahead[bisect_right(self._jumped_at, real) - 1]
-
-    def jump(self, by: int) -> None:
-        """It is set, by so many nanoseconds."""
-        # Files get their times from the kernel's tick: what was written before must be before the jump.
-        started = time.time_ns()
-        while (ticked := time.clock_gettime_ns(COARSE)) <= started:
-            pass
-        self._jumped_at.append(ticked)
-        self._ahead.append(self._ahead[-1] + by)
-
-
-class ToyFiles(Files):
+class ToyFiles(Renumbered):
     """A kernel that may not tell of writers, nor of inodes' versions, and may refuse to open anything."""
 
     def __init__(
@@ -58,19 +31,13 @@ class ToyFiles(Files):
         unmounted: Path = Path("/nowhere"),
     ) -> None:
         """`unmounted`: where a volume is while it is not mounted."""
-        super().__init__()
+        super().__init__(has_versions=has_versions)
         self.denied = False
         self._clock = clock
         self._blind = blind
-        self._has_versions = has_versions
         self._unmounted = str(unmounted)
-        self._renumbered = 0  # how often
         self._strange: dict[tuple[int, int], int] = {}  # device, inode -> descriptor
         self._kept: dict[tuple[int, int], int] = {}  # likewise
-
-    def renumber(self) -> None:
-        """Every device gets another number, as with another order of disks at the machine's start."""
-        self._renumbered += 1
 
     def give_away(self, path: Path) -> None:
         """The file belongs to a stranger."""
@@ -96,25 +63,10 @@ class ToyFiles(Files):
     def _keep(self, descriptor: int) -> None:
         """Whether a number is used again is the real file system's whim: a history must go the same way each
         time."""
-        key = super().fstat(descriptor).key
+        status = os.fstat(descriptor)
+        key = status.st_dev, status.st_ino
         if key not in self._kept:
             self._kept[key] = os.dup(descriptor)
-
-    def stat(self, path: str) -> Seen:
-        return self._as_told(super().stat(path))
-
-    def lstat(self, path: str) -> Seen:
-        return self._as_told(super().lstat(path))
-
-    def fstat(self, descriptor: int) -> Seen:
-        return self._as_told(super().fstat(descriptor))
-
-    def identity(self, descriptor: int) -> Identity:
-        identity = super().identity(descriptor)
-        return identity._replace(
-            device=identity.device + self._renumbered,
-            version=identity.version if self._has_versions else None,
-        )
 
     def path_of(self, descriptor: int) -> str | None:
         path = super().path_of(descriptor)
@@ -122,12 +74,15 @@ class ToyFiles(Files):
             return "/" + os.path.basename(path)  # as of a volume that was unmounted lazily
         return path
 
-    def _as_told(self, seen: Seen) -> Seen:
-        return seen._replace(
-            device=seen.device + self._renumbered,
-            modified=self._clock.shown(seen.modified),
-            changed=self._clock.shown(seen.changed),
-            owner=STRANGER if seen.key in self._strange else seen.owner,
+    def retell(self, seen: Seen) -> Seen:
+        return (
+            super()
+            .retell(seen)
+            ._replace(
+                modified=self._clock.shown(seen.modified),
+                changed=self._clock.shown(seen.changed),
+                owner=STRANGER if seen.key in self._strange else seen.owner,
+            )
         )
 
 

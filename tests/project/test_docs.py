@@ -321,121 +321,90 @@ RULES = (
     "\n```toml\n[log.a]\npath = '/a'\n{}[[log.a.route]]{}\nmatch = '^/static/'\nname = '/static'\n```\n"
 ).format
 
-PROMISES: list[tuple[Check, list[Twin]]] = [
-    (
-        commands_undocumented,
-        [
-            Twin(COMMAND_LINE, "## imitate\n", "## simulate\n"),
-            Twin(COMMAND_LINE, "| [`page`](#web) |", "| [`web`](#web) |"),
-        ],
-    ),
-    (kinds_invented, [Twin(MESSAGES, "0" * 32, kinds.ROTATED.message_id)]),
-    (
-        fields_undocumented,
-        [
-            Twin(REPORT, "| `QPS_TIME` |", "| `QPS_SECONDS` |"),
-            Twin(REPORT, "| `QPS_TIME` |", "| `QPS_LATENCY` |"),
-        ],
-    ),
-    (
-        words_undocumented,
-        [
-            Twin(SETTINGS, "`number`", "`numeric`"),
-            Twin(SETTINGS, "a variable", "`QPS_REPORTER_PURE=1`"),
-            Twin(SETTINGS, "`:number`", "`:id`"),
-            Twin(FORMATS, "`too_wide`", "`too_long`"),
-            Twin(FORMATS, "`$target`", "`$request_uri`"),
-            Twin(FORMATS, "`joined`", "`combined`"),
-        ],
-    ),
-    (
-        routes_wrong,
-        [
-            Twin(OPERATIONS, RULES("", "  # /static/a.js -> /js")),
-            Twin(OPERATIONS, RULES("", "  # /statics -> /static")),
-            Twin(
-                OPERATIONS,
-                RULES("collapse = ['numeric']  # /7 -> /:id\n[[log.a.route]]\nmatch='x'\nname='y'\n", ""),
-            ),
-        ],
-    ),
-    (
-        formats_wrong,
-        [
-            Twin(OPERATIONS, "\n```toml\n[log.a]\nformat = '$request $status$body_bytes_sent'\n```\n"),
-            Twin(OPERATIONS, "\n```toml\n[log.a]\nformat = '\"%r\" %>s%O'\n```\n"),
-            Twin(OPERATIONS, "\n```toml\n[log.a]\nformat = ['json', 'auto']\n```\n"),
-        ],
-    ),
-    (
-        examples_of_json_wrong,
-        [
-            Twin(REPORT, '"number":1,', '"sequence":1,'),
-            Twin(REPORT, '"requests":7,', '"requests":6,'),
-            Twin(REPORT, '{"name":"access",', '{"log":"access",'),
-            Twin(REPORT, '"rate":2.98', '"rate":2.99'),
-        ],
-    ),
-    (
-        exit_statuses_undocumented,
-        [
-            Twin(COMMAND_LINE, "\n| 4 | `run`", "\n| 3 | `run`"),
-            Twin(COMMAND_LINE, "\n| 0 | `run`", "\n| 0 | `web`"),
-        ],
-    ),
-    (
-        commands_wrong,
-        [
-            Twin(OPERATIONS, "\n```sh\nqps-reporter run access.log --rate 3\n```\n"),
-            Twin(OPERATIONS, "\n```sh\nqps-reporter follow access.log\n```\n"),
-            Twin(OPERATIONS, "\n```sh\nscripts/demo.sh --during 18\n```\n"),
-            Twin(OPERATIONS, "\n```sh\nscripts/checks.sh\n```\n"),
-            Twin(OPERATIONS, "\n```console\n# qps-reporter checks | less\nno problem\n```\n"),
-            Twin(OPERATIONS, "`qps-reporter check --all &&", "`qps-reporter check &&"),
-            Twin("docs/explanation/ledger.md", "qps-reporter audits\n", "qps-reporter audit\n"),
-        ],
-    ),
-    (
-        files_missing,
-        [
-            Twin("docs/explanation/scenarios.md", "tests/system/test_all.py", "tests/system/test_service.py"),
-            Twin(ARCHITECTURE, "\n`demon.py`\n"),
-        ],
-    ),
-    (
-        defaults_wrong,
-        [
-            Twin(OPERATIONS, "`quiet` (61 s)", "`quiet` (60 s)"),
-            Twin("docs/explanation/ledger.md", "(16 days)", "(15 days)"),
-            Twin("docs/how-to/statsd-and-graphite.md", "(1,431 bytes)", "(1,432 bytes)"),
-        ],
-    ),
-    (modules_undocumented, [Twin(ARCHITECTURE, "`exits`", "`outputs`")]),
-    (
-        links_broken,
-        [
-            Twin(OPERATIONS, "(docs/explanation/ledger.md#book)", "(docs/explanation/ledger.md)"),
-            Twin(OPERATIONS, "(docs/explanation/leger.md)", "(docs/explanation/ledger.md)"),
-            Twin(OPERATIONS, "(#notices)", "(#permissions)"),
-            Twin(REPORT, "\n[here](../../README.md) and [there](README.md)\n"),
-            Twin(README, "\n[out](../README.md)\n"),
-        ],
-    ),
-    (pages_out_of_reach, [Twin("docs/explanation/island.md", "# Nowhere\n")]),
-    (outsiders_named, [Twin(ARCHITECTURE, "\nsee ../elsewhere for how\n"), Twin(README, "\nsee issue 7\n")]),
-    (unfinished, [Twin(README, "\n<!-- PLACE: quick start -->\n")]),
-    (pages_too_long, [Twin(name, "\n" * limit) for name, limit in LINES_LIMITS.items()]),
-    (cells_too_wide, [Twin(REPORT, f"\n| {'x' * CELL_LIMIT} | {'x' * CELL_LIMIT}x |\n")]),
-]
+PROMISES: dict[Check, list[Twin]] = {
+    commands_undocumented: [
+        Twin(COMMAND_LINE, "## imitate\n", "## simulate\n"),
+        Twin(COMMAND_LINE, "| [`page`](#web) |", "| [`web`](#web) |"),
+    ],
+    kinds_invented: [Twin(MESSAGES, "0" * 32, kinds.ROTATED.message_id)],
+    fields_undocumented: [
+        Twin(REPORT, "| `QPS_TIME` |", "| `QPS_SECONDS` |"),
+        Twin(REPORT, "| `QPS_TIME` |", "| `QPS_LATENCY` |"),
+    ],
+    words_undocumented: [
+        Twin(SETTINGS, "`number`", "`numeric`"),
+        Twin(SETTINGS, "a variable", "`QPS_REPORTER_PURE=1`"),
+        Twin(SETTINGS, "`:number`", "`:id`"),
+        Twin(FORMATS, "`too_wide`", "`too_long`"),
+        Twin(FORMATS, "`$target`", "`$request_uri`"),
+        Twin(FORMATS, "`joined`", "`combined`"),
+    ],
+    routes_wrong: [
+        Twin(OPERATIONS, RULES("", "  # /static/a.js -> /js")),
+        Twin(OPERATIONS, RULES("", "  # /statics -> /static")),
+        Twin(
+            OPERATIONS,
+            RULES("collapse = ['numeric']  # /7 -> /:id\n[[log.a.route]]\nmatch='x'\nname='y'\n", ""),
+        ),
+    ],
+    formats_wrong: [
+        Twin(OPERATIONS, "\n```toml\n[log.a]\nformat = '$request $status$body_bytes_sent'\n```\n"),
+        Twin(OPERATIONS, "\n```toml\n[log.a]\nformat = '\"%r\" %>s%O'\n```\n"),
+        Twin(OPERATIONS, "\n```toml\n[log.a]\nformat = ['json', 'auto']\n```\n"),
+    ],
+    examples_of_json_wrong: [
+        Twin(REPORT, '"number":1,', '"sequence":1,'),
+        Twin(REPORT, '"requests":7,', '"requests":6,'),
+        Twin(REPORT, '{"name":"access",', '{"log":"access",'),
+        Twin(REPORT, '"rate":2.98', '"rate":2.99'),
+    ],
+    exit_statuses_undocumented: [
+        Twin(COMMAND_LINE, "\n| 4 | `run`", "\n| 3 | `run`"),
+        Twin(COMMAND_LINE, "\n| 0 | `run`", "\n| 0 | `web`"),
+    ],
+    commands_wrong: [
+        Twin(OPERATIONS, "\n```sh\nqps-reporter run access.log --rate 3\n```\n"),
+        Twin(OPERATIONS, "\n```sh\nqps-reporter follow access.log\n```\n"),
+        Twin(OPERATIONS, "\n```sh\nscripts/demo.sh --during 18\n```\n"),
+        Twin(OPERATIONS, "\n```sh\nscripts/checks.sh\n```\n"),
+        Twin(OPERATIONS, "\n```console\n# qps-reporter checks | less\nno problem\n```\n"),
+        Twin(OPERATIONS, "`qps-reporter check --all &&", "`qps-reporter check &&"),
+        Twin("docs/explanation/ledger.md", "qps-reporter audits\n", "qps-reporter audit\n"),
+    ],
+    files_missing: [
+        Twin("docs/explanation/scenarios.md", "tests/system/test_all.py", "tests/system/test_service.py"),
+        Twin(ARCHITECTURE, "\n`demon.py`\n"),
+    ],
+    defaults_wrong: [
+        Twin(OPERATIONS, "`quiet` (61 s)", "`quiet` (60 s)"),
+        Twin("docs/explanation/ledger.md", "(16 days)", "(15 days)"),
+        Twin("docs/how-to/statsd-and-graphite.md", "(1,431 bytes)", "(1,432 bytes)"),
+    ],
+    modules_undocumented: [Twin(ARCHITECTURE, "`exits`", "`outputs`")],
+    links_broken: [
+        Twin(OPERATIONS, "(docs/explanation/ledger.md#book)", "(docs/explanation/ledger.md)"),
+        Twin(OPERATIONS, "(docs/explanation/leger.md)", "(docs/explanation/ledger.md)"),
+        Twin(OPERATIONS, "(#notices)", "(#permissions)"),
+        Twin(REPORT, "\n[here](../../README.md) and [there](README.md)\n"),
+        Twin(README, "\n[out](../README.md)\n"),
+    ],
+    pages_out_of_reach: [Twin("docs/explanation/island.md", "# Nowhere\n")],
+    outsiders_named: [Twin(ARCHITECTURE, "\nsee ../elsewhere for how\n"), Twin(README, "\nsee issue 7\n")],
+    unfinished: [Twin(README, "\n<!-- PLACE: quick start -->\n")],
+    pages_too_long: [Twin(name, "\n" * limit) for name, limit in LINES_LIMITS.items()],
+    cells_too_wide: [Twin(REPORT, f"\n| {'x' * CELL_LIMIT} | {'x' * CELL_LIMIT}x |\n")],
+}
 
 
-@pytest.mark.parametrize("check", [check for check, _ in PROMISES])
+@pytest.mark.parametrize("check", PROMISES)
 def test_the_pages_have_no_fault(check: Check) -> None:
     assert check(pages()) == []
 
 
 @pytest.mark.twin
-@pytest.mark.parametrize(("check", "twin"), [(check, twin) for check, twins in PROMISES for twin in twins])
+@pytest.mark.parametrize(
+    ("check", "twin"), [(check, twin) for check, twins in PROMISES.items() for twin in twins]
+)
 def test_a_fault_is_noticed(check: Check, twin: Twin, capsys: pytest.CaptureFixture[str]) -> None:
     """It adds to what the check says of the pages as they are."""
     assert set(check(twin.of(pages()))) - set(check(pages()))

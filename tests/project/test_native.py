@@ -38,14 +38,12 @@ def test_the_pure_one_is_used_where_nothing_was_built(monkeypatch: pytest.Monkey
     assert describe({}) == PURE
 
 
-def test_the_pure_one_is_used_where_the_native_one_cannot_be_loaded(tmp_path: Path) -> None:
+def test_the_pure_one_is_used_where_the_native_one_cannot_be_loaded(source: Path) -> None:
     """As below a directory from which nothing may be executed: the reason is the loader's."""
-    copy_sources(tmp_path)
-    (tmp_path / "qps_service" / "scanning" / "_scan.abi3.so").write_text(
-        "no library, though long enough for one" * 99
-    )
-    reason = f"{tmp_path}/qps_service/scanning/_scan.abi3.so: invalid ELF header"
-    said = python(sys.executable, tmp_path, DESCRIBES)
+    module = source / "qps_service" / "scanning" / "_scan.abi3.so"
+    module.write_text("no library, though long enough for one" * 99)
+    reason = f"{module}: invalid ELF header"
+    said = python(sys.executable, source, DESCRIBES)
     assert said == f"pure scanner, the native one can't be loaded: {reason}\n"
 
 
@@ -78,6 +76,12 @@ def copy_sources(directory: Path) -> Path:
         else:
             shutil.copy(ROOT / name, directory)
     return directory
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    (tmp_path / "source").mkdir()
+    return copy_sources(tmp_path / "source")
 
 
 def pip(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -117,6 +121,7 @@ def interpreters() -> list[Path]:
 
 def make_wheel(source: Path, directory: Path) -> Path:
     """A wheel made of a source distribution that was made of `source`."""
+    directory.mkdir()
     command = [sys.executable, "-c", SDIST, str(directory)]
     subprocess.run(command, cwd=source, capture_output=True, check=True)
     [sdist] = directory.glob("*.tar.gz")
@@ -136,11 +141,8 @@ def check_wheel(wheel: Path) -> None:
 
 
 @pytest.mark.build
-def test_the_wheel_is_for_every_python(tmp_path: Path) -> None:
-    source, built, unpacked = (tmp_path / name for name in ("source", "built", "unpacked"))
-    for directory in (source, built):
-        directory.mkdir()
-    wheel = make_wheel(copy_sources(source), built)
+def test_the_wheel_is_for_every_python(source: Path, tmp_path: Path) -> None:
+    wheel, unpacked = make_wheel(source, tmp_path / "built"), tmp_path / "unpacked"
     check_wheel(wheel)
     zipfile.ZipFile(wheel).extractall(unpacked)
     pythons = interpreters()
@@ -151,14 +153,10 @@ def test_the_wheel_is_for_every_python(tmp_path: Path) -> None:
 
 @pytest.mark.build
 @pytest.mark.twin
-def test_a_source_distribution_that_lacks_a_file_is_noticed(tmp_path: Path) -> None:
-    source, built = tmp_path / "source", tmp_path / "built"
-    for directory in (source, built):
-        directory.mkdir()
-    copy_sources(source)
+def test_a_source_distribution_that_lacks_a_file_is_noticed(source: Path, tmp_path: Path) -> None:
     (source / "MANIFEST.in").write_text("global-exclude core_cache.h\n")
     with pytest.raises(AssertionError):
-        check_wheel(make_wheel(source, built))
+        check_wheel(make_wheel(source, tmp_path / "built"))
 
 
 def check_without_compiler(source: Path, target: Path) -> None:
@@ -170,18 +168,14 @@ def check_without_compiler(source: Path, target: Path) -> None:
 
 
 @pytest.mark.build
-def test_without_a_compiler_it_is_pure(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
-    check_without_compiler(copy_sources(source), tmp_path / "target")
+def test_without_a_compiler_it_is_pure(source: Path, tmp_path: Path) -> None:
+    check_without_compiler(source, tmp_path / "target")
 
 
 @pytest.mark.build
 @pytest.mark.twin
-def test_that_it_wants_a_compiler_is_noticed(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
-    setup = copy_sources(source) / "setup.py"
+def test_that_it_wants_a_compiler_is_noticed(source: Path, tmp_path: Path) -> None:
+    setup = source / "setup.py"
     text = setup.read_text()
     assert "optional=True" in text
     setup.write_text(text.replace("optional=True", "optional=False"))

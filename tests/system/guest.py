@@ -269,6 +269,7 @@ class Guest:
         return (self.directory / "console.log").read_text(errors="replace")[-4000:]
 
     def _last_words(self) -> str:
+        self.run("journalctl", "--sync", check=False)
         return self.run("journalctl", "--no-pager", "--lines=30", check=False).stdout
 
 

@@ -121,13 +121,6 @@ class Endpoint:
                 return bytes(received)
             received += data
 
-    def has_end(self, client: socket.socket) -> bool:
-        """Whether its connection was closed, and nothing was sent before."""
-        try:
-            return client.recv(1) == b""
-        except BlockingIOError:
-            return False
-
     @property
     def asked(self) -> list[object]:
         return list(self.output._listener.asked)

@@ -21,20 +21,19 @@ from qps_service.files.kernel import Files
 from qps_service.files.sources import Source
 from qps_service.following import open_files
 from qps_service.following.generation import Chunk, Generation
-from qps_service.following.resume import Resume
-from qps_service.ledger.ledger import Ledger
-from qps_service.service.pipeline import LogPipeline
+from qps_service.following.resume import InheritedFile
 from qps_service.values.positions import Position
 from tests.following import BlindFiles
 from tests.promised import Patches, Promise, promises
+from tests.unit.followed import FollowedLog
 
 SECOND = 10**9
 MAX_LINE = 256  # bytes
 LINE = b"1.2.3.4\tGET /%d\t200\t5\n"
 
 
-class Log:
-    """A log and its rotated files, whoever follows it, and the ledger."""
+class Log(FollowedLog):
+    """What happens to it, and to its rotated files."""
 
     def __init__(self, root: Path, *, before: bytes = b"", links: int = 0) -> None:
         """`before` is what the log holds at the first look, and is not counted. The log is a link, by so many
@@ -44,29 +43,18 @@ class Log:
         for number in range(links):
             self.point(root / f"{number}" / f"target-{number}.log", self.target)
         self.target.write_bytes(before)
-        self._ledger = root / "ledger.db"
         self._written = self._boots = self._rotations = 0
-        self._now = 1000 * SECOND
         self._old = self.path  # the file that was rotated last
-        self._start()
+        super().__init__(self.path, BlindFiles())  # files are let go while they have writers
 
-    @property
-    def _config(self) -> LogConfig:
+    def config(self) -> LogConfig:
         config = load(Flags(log=str(self.path)), {}).logs[0]
         return config._replace(max_line=MAX_LINE, quiet=SECOND)
 
-    def _start(self) -> None:
-        self.ledger = Ledger(str(self._ledger), boot=f"boot {self._boots}")
-        self.ledger.open()
-        restored = self.ledger.restore("access", now=self._now, at=self._now)
-        files = BlindFiles()  # files are let go while they have writers
-        resume = Resume.at(restored, self._now, self._now)
-        self._tail = LogPipeline(self._config, self._now, lambda _: None, files, resume=resume)
+    def start(self, *handed: InheritedFile) -> None:
+        self.boot = f"boot {self._boots}"
+        super().start(*handed)
         self.look()
-
-    def write(self, text: bytes, path: Path | None = None) -> None:
-        with (path or self.path).open("ab") as file:
-            file.write(text)
 
     def lines(self, count: int = 1) -> None:
         for _ in range(count):
@@ -97,40 +85,27 @@ class Log:
         self.write(text, self._old)
 
     def look(self, lines: int | None = None) -> None:
-        """Let a minute pass, read everything, and commit it; then files may be let go. The balance is checked
-        where so many lines are expected."""
-        self._now += 61 * SECOND
-        for _ in self._tail.read(self._now):
-            pass
-        self.ledger.commit(self._tail.entries(0, self._now, self._now), sequence=None)
-        self._tail.release(committed=True)
+        """The balance is checked where so many lines are expected."""
+        super().look()
         if lines is not None:
             check(self, lines)
 
-    def restart(self) -> None:
-        self.close()
-        self._start()
-
     def lose_power(self, bytes_lost: int, meanwhile: bytes) -> None:
         """The end of the log was not on the disk yet; what is written next comes before anybody reads."""
-        self.close()
+        self.stop()
         self._boots += 1
         os.truncate(self.path, max(0, self.path.stat().st_size - bytes_lost))
         self.write(meanwhile)
-        self._start()
+        self.start()
 
     def audit(self) -> Audit:
         """After a commit of what was let go since the last."""
-        self.ledger.commit(self._tail.entries(0, self._now, self._now), sequence=None)
-        with closing(sqlite3.connect(self._ledger)) as ledger, ledger:
+        self.ledger.commit(self.pipeline.entries(0, self.now, self.now), sequence=None)
+        with closing(sqlite3.connect(self.path.with_name("ledger.db"))) as ledger, ledger:
             # As an earlier version called it, which knew no more than the log's path.
             sql = "UPDATE position SET name = ? WHERE number = (SELECT max(number) FROM position)"
             ledger.execute(sql, (os.fsencode(self.path),))
         return audit(self.ledger, "access", Files())
-
-    def close(self) -> None:
-        self._tail.close()
-        self.ledger.close()
 
 
 @pytest.fixture(autouse=True)
@@ -249,7 +224,7 @@ def check_history(history: Callable[[Log], None], tmp_path: Path) -> None:
     try:
         history(log)
     finally:
-        log.close()
+        log.stop()
 
 
 # --- broken twins
@@ -317,12 +292,7 @@ def check_found(find: Callable[[Log], None], tmp_path: Path, links: int) -> None
         ]
         assert all(each.path == os.path.realpath(each.path or "") for each in audited.generations)
     finally:
-        log.close()
-
-
-def as_it_is(log: Log) -> None:
-    log.lines(2)
-    log.look(22)
+        log.stop()
 
 
 def target_rotated(log: Log) -> None:
@@ -370,7 +340,6 @@ BY_NAME = recount.Candidates, "_consider", by_name_only
 NO_LINKS = recount, "_resolved", lambda _files, path: path
 BESIDE_TARGET = Patches((recount, "_located", to_the_targets_directory), NO_LINKS, BY_NAME)
 LINKED: dict[Callable[[Log], None], dict[str, Patches]] = {
-    as_it_is: {"beside the target": BESIDE_TARGET, "beside the link": Patches(NO_LINKS)},
     target_rotated: {"beside the target": BESIDE_TARGET},
     set_anew: {"beside the target": BESIDE_TARGET, "beside the link": Patches(NO_LINKS)},
 }
@@ -397,7 +366,7 @@ def test_lines_that_are_not_there_are_still_an_alarm(tmp_path: Path) -> None:
     log.path.write_bytes(text)
     with pytest.raises(AssertionError):
         check(log)
-    log.close()
+    log.stop()
 
 
 # --- any history
@@ -426,4 +395,4 @@ def test_any_history_balances(before: bytes, history: list[tuple[Callable[..., N
             log.look()
             check(log)
         finally:
-            log.close()
+            log.stop()

@@ -23,6 +23,7 @@ from qps_service.files import compressed as packed_module
 from qps_service.files.compressed import CompressedError, CompressedFile, why_not
 from qps_service.files.compression import COMPRESSIONS, XZ, ZSTD
 from qps_service.files.kernel import Files
+from tests.following import CountingFiles, FailingFiles
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, promises, twin
 
@@ -48,37 +49,6 @@ PACKED = {suffix: pack(TEXT) for suffix, pack in PACKERS.items()}
 
 formats = pytest.mark.parametrize("suffix", PACKERS)
 Make = type[CompressedFile]
-
-
-class Counting(Files):
-    """Notes what is read of a file."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.taken: list[tuple[int, int]] = []  # offset, bytes
-        self.signs = 0  # of life
-
-    def working(self) -> None:
-        self.signs += 1
-
-    def read(self, descriptor: int, size: int, offset: int) -> bytes:
-        data = super().read(descriptor, size, offset)
-        self.taken.append((offset, len(data)))
-        return data
-
-
-class Failing(Files):
-    """The read with this number fails, as for a bad block; the next one succeeds."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.left = number
-
-    def read(self, descriptor: int, size: int, offset: int) -> bytes:
-        self.left -= 1
-        if self.left == -1:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return super().read(descriptor, size, offset)
 
 
 @contextmanager
@@ -145,7 +115,7 @@ NeverGoesBack = twin(
 
 def check_onward(make: Make, suffix: str) -> None:
     """A follower's reads, with their steps back, take each byte of the file once."""
-    files = Counting()
+    files = CountingFiles()
     with opened(PACKED[suffix], suffix, make, files) as packed:
         text, wrong = follow(packed)
     assert wrong is None
@@ -193,7 +163,7 @@ def check_hole(suffix: str) -> None:
     """Zeros that take no disk are passed over, behind the last member and between two."""
     hole = 16 * MIB
     for number in (1, 2):
-        files = Counting()
+        files = CountingFiles()
         with opened(PACKERS[suffix](SMALL), suffix, files=files) as packed:
             with open(f"/proc/self/fd/{packed._descriptor}", "r+b") as file:
                 for place in range(1, number):
@@ -215,7 +185,7 @@ def check_barren(trap: str) -> None:
             few, many = pack(b"") * 3500, pack(b"") * 8000
         case _:
             few, many = bytes(12 * MIB) + pack(large) + bytes(12 * MIB), (bytes(12 * MIB) + pack(SMALL)) * 2
-    files = Counting()
+    files = CountingFiles()
     for between, expected, wrong in (
         (few, SMALL + (large if trap == "some text" else b"") + SMALL, None),
         (many, SMALL + (SMALL if trap == "some text" else b""), "more than 16 MiB of it hold no text"),
@@ -343,12 +313,12 @@ def read_onward(packed: CompressedFile) -> None:
 
 def check_bomb(make: Make, suffix: str, walk: Callable[[CompressedFile], None]) -> None:
     """Little memory is taken for it, and at first little of the file."""
-    files = Counting()
+    files = CountingFiles()
     with opened(bomb(suffix), suffix, make, files) as packed:
         tracemalloc.start()
         try:
             check_same(packed.read(BLOCK, 0), bytes(BLOCK))
-            assert sum(size for _, size in files.taken) <= 64 * 1024
+            assert files.read_bytes <= 64 * 1024
             walk(packed)
             _, peak = tracemalloc.get_traced_memory()
         finally:
@@ -361,11 +331,11 @@ KeepsAll = twin(CompressedFile, "lets nothing go", "_forget", instead=lambda sel
 
 def check_pace(make: Make, suffix: str) -> None:
     """The way to a place shows each third MiB at least, and so does what comes after the text."""
-    files = Counting()
+    files = CountingFiles()
     with opened(bomb(suffix), suffix, make, files) as packed:
         check_same(packed.read(BLOCK, 24 * MIB), bytes(BLOCK))
     assert files.signs >= 8
-    files = Counting()
+    files = CountingFiles()
     with opened(PACKERS[suffix](SMALL) + bytes(16 * MIB), suffix, make, files) as packed:
         assert packed.read(1, len(SMALL)) == b""
     assert files.signs >= 16
@@ -433,11 +403,11 @@ def read_through(make: Make, suffix: str, files: Files) -> tuple[bytes, list[OSE
 
 def check_faults(make: Make, suffix: str) -> None:
     """Whichever read fails, it surfaces as what it is, and reading goes on behind it."""
-    files = Counting()
+    files = CountingFiles()
     assert read_through(make, suffix, files)[1] == []
     assert len(files.taken) > 3
     for number in range(len(files.taken)):
-        text, faults = read_through(make, suffix, Failing(number))
+        text, faults = read_through(make, suffix, FailingFiles("read", number, errno.EIO))
         assert [(type(fault), fault.errno) for fault in faults] == [(OSError, errno.EIO)]
         check_same(text, TEXT)
 

@@ -8,25 +8,13 @@ import pytest
 
 from qps_service.files.kernel import Files
 from qps_service.files.sources import Plain, common_start, count_lines
+from tests.following import CountingFiles
 from tests.promised import Patches, Promise, promises
 
 TIB = 1 << 40
 TEXT = b"0123456789\n" * 30_000
 
 Make = Callable[..., Plain]
-
-
-class Counting(Files):
-    """Notes how much is read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.read_bytes = 0
-
-    def read(self, descriptor: int, size: int, offset: int) -> bytes:
-        data = super().read(descriptor, size, offset)
-        self.read_bytes += len(data)
-        return data
 
 
 @pytest.fixture
@@ -91,7 +79,7 @@ def asks_for_the_size_later(self: Files, descriptor: int, offset: int) -> int:
 
 def check_lines(make: Make) -> None:
     """Of a text with holes: as many as without them, and next to nothing of the holes is read."""
-    files = Counting()
+    files = CountingFiles()
     text = make(TEXT, TIB, TEXT, TIB, files=files)
     assert count_lines(text) == 60_000
     assert count_lines(text, TIB) == 30_000

@@ -19,9 +19,10 @@ from qps_service.formats.presets import compile_format
 from qps_service.scanning.scanner import Scanner
 from qps_service.values.counts import Scanned
 from qps_service.values.positions import Identity, Position
+from tests.following import CountingFiles
 from tests.promised import Patches, Promise, promises
 from tests.unit.conftest import SCANNERS, MakeScanner
-from tests.unit.files.test_sources import TIB, Counting, EndlessError, tells_nothing
+from tests.unit.files.test_sources import TIB, EndlessError, tells_nothing
 
 MAX_LINE = 3000
 BLOCK = 8 * 1024  # bytes, in place of the real one: holes of some pages are passed over
@@ -137,11 +138,11 @@ def summarized(path: Path, scanner: Scanner) -> Scanned:
     return taken(scanner)
 
 
-def check_layouts(small_blocks: None, tmp_path: Path, make: MakeScanner, layouts: int = LAYOUTS) -> None:
+def check_layouts(small_blocks: None, tmp_path: Path, make: MakeScanner) -> None:
     """Whatever stands in a log, holes in it make no difference, and `summarize` says the same."""
     passed_over = 0
-    for seed in range(layouts):
-        layout, readers, files = layout_of(Random(seed)), [], (Counting(), Counting())
+    for seed in range(LAYOUTS):
+        layout, readers, files = layout_of(Random(seed)), [], (CountingFiles(), CountingFiles())
         for sparse in (True, False):
             path = tmp_path / f"{seed}-{sparse}"
             path.touch()
@@ -160,13 +161,13 @@ def check_layouts(small_blocks: None, tmp_path: Path, make: MakeScanner, layouts
             assert summarized(reader.path, scanner_of(make)) == found[0], layout
             reader.source.close()
         passed_over += files[0].read_bytes < files[1].read_bytes
-    assert passed_over > layouts // 4
+    assert passed_over > LAYOUTS // 4
 
 
 def check_cost(tmp_path: Path) -> None:
     """Of holes of many TiB next to nothing is read: before a line, within one, between lines that are too
     long, and at the end; and the writer goes on."""
-    path, files = tmp_path / "access.log", Counting()
+    path, files = tmp_path / "access.log", CountingFiles()
     path.touch()
     reader = Reader(path, scanner_of(SCANNERS["py"]), files)
     ends: list[list[bytes | int]] = [

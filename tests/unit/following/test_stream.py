@@ -29,11 +29,8 @@ SECOND = 10**9
 class Piped:
     """A FIFO, or a pipe that the process was given; a stream of it, and what came out."""
 
-    def __init__(
-        self, root: Path, stream: type[Stream], *, given: bool = False, keeps: bool = True, files: Any = None
-    ) -> None:
-        """`given`: whether it is one without a name; its writing end is `ends[1]`. `keeps`: whether systemd
-        keeps what is open."""
+    def __init__(self, root: Path, stream: type[Stream], *, given: bool = False, files: Any = None) -> None:
+        """`given`: whether it is one without a name; its writing end is `ends[1]`."""
         self.ends: tuple[int, ...] = os.pipe() if given else ()
         self.path = Path("/dev/fd", *map(str, self.ends[:1])) if given else root / "access.pipe"
         if not given:
@@ -42,7 +39,7 @@ class Piped:
         self.oversize = 0
         self.notices: list[Notice] = []
         self.paper = Paper()
-        self.store = Store() if keeps else None
+        self.store = Store()
         self._make, self._files = stream, files or Files()
         self._writers: set[int] = set(self.ends[1:])
         self._now = 1000 * SECOND
@@ -96,15 +93,14 @@ class Piped:
     def start(self) -> None:
         """The next process, after an end or `stream.close()`, which is a kill."""
         restored = self.paper.restored(str(self.path))
-        self.begin(Resume(restored, tuple(self.store.hand_back()) if self.store else ()))
+        self.begin(Resume(restored, tuple(self.store.hand_back())))
 
     def said(self, kind: Kind) -> int:
         return sum(notice.kind is kind for notice in self.notices)
 
     def close(self) -> None:
         self.stream.close()
-        if self.store:
-            self.store.clear()
+        self.store.clear()
         for descriptor in (*self._writers, *self.ends[:1]):
             os.close(descriptor)
 
@@ -288,7 +284,6 @@ def an_old_pipe_is_read_to_its_end(part: type[Stream], piped: Make) -> None:
     assert sorted(log.look()) == [b"new", b"two"]
     log.leave(old)
     assert log.look() == [b"half"]
-    assert log.store is not None
     assert [log.store.holds(key) for key in (first, _key(log.path))] == [False, True]
     (row,) = log.paper.held.values()
     assert (row.lines, row.unended) == (4, 1)

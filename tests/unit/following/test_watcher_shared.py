@@ -21,7 +21,7 @@ from qps_service.following.watcher import HINTS_KEPT, Watcher, Watches
 from qps_service.notices.kinds import Notice
 from tests.following import overflow_queue
 from tests.limits import Doubled
-from tests.promised import Patches, Promise, nothing, patched, promises
+from tests.promised import Patches, Promise, nothing, patched, promises, sets, twin
 
 HISTORIES = 60
 STEPS = 60
@@ -154,20 +154,6 @@ def check_an_overflow_is_told_to_all(house: House) -> None:
     overflow_queue(Path(logs))
     assert [Lost() in watcher.read() for watcher in watchers] == [True, True, True]
     assert [watcher.read() for watcher in watchers] == [[], [], []]
-
-
-def check_who_is_not_looked_at_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "HINTS_KEPT", 10)
-    logs = house.directory("logs")
-    reads, waits = house.watcher(logs), house.watcher(logs)
-    for number in range(25):
-        Path(logs, f"{number}").touch()
-        assert reads.read() == [Appeared(f"{logs}/{number}")]
-    hints = waits.read()
-    assert hints[0] == Lost()
-    assert len(hints) <= 10
-    assert hints[-1] == Appeared(f"{logs}/24")
-    assert waits.read() == []
 
 
 def check_hints_are_bounded(house: House) -> None:
@@ -429,6 +415,11 @@ def broken(method: str, *instead: object) -> dict[str, Patches]:
     return patched(Watches, method, *instead)
 
 
+def made(*watches: type[Watches]) -> dict[str, Patches]:
+    """These in its place."""
+    return patched(module, "Watches", *watches)
+
+
 _REAL_TELL, _REAL_END, _REAL_READ = Watches._tell, Watches.end, Watches.read
 
 
@@ -468,10 +459,6 @@ def ends_for_all(self: Watches, watcher: Watcher, path: str, watch: int) -> None
         _REAL_END(self, watcher, path, watch)
         if watch in self._directories:
             self._remove(watch)
-
-
-def never_removes(self: Watches, watch: int) -> None:
-    del self._directories[watch]
 
 
 def gives_up_at_any_read(self: Watches, reader: Watcher) -> None:
@@ -518,37 +505,28 @@ def tells_newcomers_the_past(self: Watches, watcher: Watcher, path: str) -> tupl
         return _REAL_BEGIN(self, watcher, path)
 
 
-def says_each(self: Watches, path: str, error: OSError) -> None:
-    self._is_refused = False
-    _REAL_REFUSED(self, path, error)
-
-
-_REAL_REFUSED = Watches._refused
-
-
 def loses_for_the_first(self: Watches, watch: int) -> None:
     for watcher, paths in [*self._directories[watch].items()][:1]:
         watcher.lose(paths)
     self._remove(watch)
 
 
-def forgets_refusals(self: Watches, directory: str, path: str) -> int:
-    """Any watch will do, also one that stands already."""
-    watch = _REAL_ADD(self, directory, path)
-    self._is_refused = False
-    return watch
-
-
-_REAL_ADD = Watches._add
-
-
-def keeps_the_instance(self: Watches, watcher: Watcher) -> None:
-    self._watchers.discard(watcher)
-
-
 def drops_silently(self: Watcher, hint: Hint) -> None:
-    self._hints = [*self._hints, hint][-module.HINTS_KEPT :]
+    self._hints = [*self._hints, hint][-HINTS_KEPT:]
 
+
+# Watches that differ in one method.
+SAYS_EACH = twin(Watches, "says each", "_refused", first=sets(_is_refused=False))
+# Any watch will do, also one that stands already.
+FORGETS_REFUSALS = twin(Watches, "forgets refusals", "_add", then=sets(_is_refused=False))
+NEVER_REMOVES = twin(
+    *(Watches, "never removes", "_remove"), instead=lambda self, watch: self._directories.pop(watch)
+)
+KEEPS_THE_INSTANCE = twin(
+    *(Watches, "keeps the instance", "leave"),
+    instead=lambda self, watcher: self._watchers.discard(watcher),
+)
+SILENT = broken("_refused", nothing)
 
 test_promise, test_twin = promises(
     Promise(
@@ -568,11 +546,10 @@ test_promise, test_twin = promises(
     Promise(check_a_rename_that_comes_apart, None, broken("read", gives_up_at_any_read)),
     Promise(check_whose_reader_left_is_told, None, broken("read", waits_for_who_left)),
     Promise(check_an_overflow_is_told_to_all, None, broken("_sort", overflow_for_one)),
-    Promise(check_hints_are_bounded, None, [Doubled("following.watcher:HINTS_KEPT")]),
     Promise(
-        check_who_is_not_looked_at_is_bounded,
+        check_hints_are_bounded,
         None,
-        patched(Watcher, "put", drops_silently),
+        {"double": Doubled("following.watcher:HINTS_KEPT"), **patched(Watcher, "put", drops_silently)},
     ),
     Promise(
         check_each_is_told_that_its_directory_went,
@@ -589,25 +566,13 @@ test_promise, test_twin = promises(
         None,
         {"alone": Patches((module, "Watcher", Alone))},
     ),
-    Promise(check_the_last_one_gives_the_instance_back, None, broken("leave", keeps_the_instance)),
-    Promise(
-        check_no_instance_is_said_once,
-        None,
-        broken("_refused", nothing, says_each),
-        (ValueError,),
-    ),
-    Promise(
-        check_no_watch_is_said_once,
-        None,
-        broken("_refused", nothing, says_each) | broken("_add", forgets_refusals),
-        (ValueError,),
-    ),
+    Promise(check_the_last_one_gives_the_instance_back, None, made(KEEPS_THE_INSTANCE)),
+    Promise(check_no_instance_is_said_once, None, SILENT | made(SAYS_EACH), (ValueError,)),
+    Promise(check_no_watch_is_said_once, None, SILENT | made(SAYS_EACH, FORGETS_REFUSALS), (ValueError,)),
     Promise(
         check_every_history,
         None,
-        broken("begin", tells_newcomers_the_past)
-        | broken("end", ends_for_all)
-        | broken("_remove", never_removes),
+        broken("begin", tells_newcomers_the_past) | broken("end", ends_for_all) | made(NEVER_REMOVES),
         (KeyError,),
     ),
 )

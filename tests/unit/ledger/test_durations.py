@@ -324,9 +324,6 @@ def takes_the_last(one: bytes | None, other: bytes | None) -> bytes | None:
     return other or one
 
 
-PLUS = values.Latency.plus
-
-
 def longest_of_the_first(blobs: list[bytes]) -> values.Latency:
     return summed(blobs)._replace(longest=decode(blobs[0]).longest)
 

@@ -3,7 +3,6 @@
 import os
 import re
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,6 @@ from tests.unit.scraping import render
 
 OLDER = range(1, VERSION)
 VIEWS = ("totals", "windows", "rejects")
-TakeSteps = Callable[[sqlite3.Connection, int], None]
 Content = dict[str, list[tuple[Any, ...]]]
 
 

@@ -12,11 +12,9 @@ import pytest
 from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
 from qps_service.following.generation import Chunk
-from qps_service.following.resume import Resume
 from qps_service.formats.detection import Votes
 from qps_service.formats.presets import compile_format
-from qps_service.ledger.ledger import Ledger
-from qps_service.notices.kinds import FORMAT_CHOSEN, FORMAT_UNFIT, REJECTED, Kind, Notice
+from qps_service.notices.kinds import FORMAT_CHOSEN, FORMAT_UNFIT, REJECTED, Kind
 from qps_service.notices.throttle import Throttle
 from qps_service.scanning import auto
 from qps_service.scanning.auto import FIRST, RECENT, LineCounter
@@ -26,9 +24,10 @@ from qps_service.service import pipeline as pipeline_module
 from qps_service.service.pipeline import UNFIT_SAID_EVERY, LogPipeline
 from qps_service.values.entries import Entry
 from qps_service.values.positions import Directives
-from tests.ledgers import EPOCH, known, opened
+from tests.ledgers import EPOCH, known
 from tests.limits import Doubled
 from tests.promised import Patches, Promise, nothing, promises, twin
+from tests.unit.followed import FollowedLog
 
 SECOND = 10**9
 DEFAULT = b"1.2.3.4\tGET /\t200\t5\n"
@@ -38,58 +37,36 @@ OWN = b'{"level":"info","ts":1795514400.1,"logger":"tls","msg":"storage cleaned"
 JUNK = b"Nov 24 14:50:08 web kernel: something else\n"
 
 
-class Log:
-    """A log that is followed, with a ledger."""
+class Log(FollowedLog):
+    """What is counted of it, and said."""
 
-    make: type[LogPipeline] = LogPipeline
-    pipeline: LogPipeline
+    epoch = EPOCH
 
     def __init__(self, root: Path, log_format: str, start: str, old: bytes) -> None:
         """`old`: what the log has before anybody follows it."""
-        self.path = root / "access.log"
-        self.path.write_bytes(old)
-        self.now = 1000 * SECOND
-        self.notices: list[Notice] = []
-        self._flags = Flags(log=str(self.path), format=log_format, start=start)
-        self._ledger: Ledger = opened(root / "ledger.db")
-        self.restart()
-        self.read()
-        self.commit()
+        (root / "access.log").write_bytes(old)
+        self._flags = Flags(log=str(root / "access.log"), format=log_format, start=start)
+        super().__init__(root / "access.log")
+        self.look()
 
     def config(self, **changes: str) -> LogConfig:
         return load(self._flags._replace(**changes), {}).logs[0]
 
-    def restart(self) -> None:
-        """What was not committed is lost, as with SIGKILL; the next process goes on."""
-        if hasattr(self, "pipeline"):
-            self.pipeline.close()
-        at = EPOCH + self.now
-        restored = self._ledger.restore("access", now=self.now, at=at)
-        resume = Resume.at(restored, self.now, at)
-        self.pipeline = self.make(self.config(), self.now, self.notices.append, resume=resume)
-
-    def write(self, text: bytes) -> None:
-        with self.path.open("ab") as file:
-            file.write(text)
-
-    def read(self, text: bytes = b"") -> None:
+    def read(self, text: bytes = b"", *, seconds: int = 1) -> None:
         """Append, and read a second later."""
         self.write(text)
-        self.now += SECOND
-        for _ in self.pipeline.read(self.now):
-            pass
+        super().read(seconds=seconds)
 
     def commit(self) -> None:
         """End a window."""
-        sequence = self._ledger.sequence + 1
-        entries = self.pipeline.entries(sequence, self.now, EPOCH + self.now)
-        self._ledger.commit(entries, sequence=sequence)
+        sequence = self.ledger.sequence + 1
+        self.ledger.commit(self.pipeline.entries(sequence, self.now, EPOCH + self.now), sequence=sequence)
         self.pipeline.release(committed=True)
         self.pipeline.close_window()
 
     def totals(self) -> tuple[int, int]:
         """Requests and rejected lines in the ledger, which are those that were read of its generations."""
-        restored = known(self._ledger)
+        restored = known(self.ledger)
         requests = sum(counts.requests for counts in restored.totals.values())
         rejected = sum(restored.rejects.values())
         positions = (*restored.held, *restored.retired)
@@ -99,7 +76,7 @@ class Log:
 
     def lines(self) -> list[int]:
         """Read of each generation."""
-        restored = known(self._ledger)
+        restored = known(self.ledger)
         positions = sorted((*restored.held, *restored.retired), key=lambda each: each.number)
         return [position.lines for position in positions]
 
@@ -108,10 +85,6 @@ class Log:
         texts = [notice.text for notice in self.notices if notice.kind is kind]
         self.notices[:] = [notice for notice in self.notices if notice.kind is not kind]
         return [text.replace(str(self.path), "LOG") for text in texts]
-
-    def close(self) -> None:
-        self.pipeline.close()
-        self._ledger.close()
 
 
 Begin = Callable[..., Log]
@@ -130,7 +103,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
 
     yield make
     for log in logs:
-        log.close()
+        log.stop()
 
 
 # --- lines wait, and count

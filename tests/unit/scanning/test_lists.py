@@ -117,18 +117,6 @@ def test_each_format_tells_its_own_time(make: Make) -> None:
     }
 
 
-WRONG = {
-    "auto, json": "expected auto to stand alone: it finds out by itself what lines are",
-    ", ".join(["json"] * 9): "expected 1 to 8 formats",
-}
-
-
-@pytest.mark.parametrize(("texts", "said"), WRONG.items())
-def test_a_list_that_is_refused(texts: str, said: str) -> None:
-    with pytest.raises(ValueError, match=f"^{said}$"):
-        listed(texts)
-
-
 def test_lists_within_a_list_are_tried_in_their_place() -> None:
     names = [each.text for each in listed("json, nginx-proxy-manager, combined").listed]
     assert names == ["json", *["nginx-proxy-manager"] * (len(names) - 2), "combined"]

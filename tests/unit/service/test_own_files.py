@@ -258,30 +258,22 @@ def links_of_others_refuse_nothing(site: Path) -> None:
     assert refusals(site, f"{site}/theirs/reports", f"{site}/theirs/q.prom") == []
 
 
-@needs_root
-def test_links_of_others_refuse_nothing(site: Path) -> None:
-    links_of_others_refuse_nothing(site)
-
-
-@needs_root
-@pytest.mark.twin
-@pytest.mark.parametrize("name", ["_place_of_log", "_place_of_output"])
-def test_whoever_follows_them_is_noticed(site: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(own_files, name, own_files._place)
-    with pytest.raises(AssertionError):
-        links_of_others_refuse_nothing(site)
-
-
-@needs_root
-@pytest.mark.twin
-def test_whoever_looks_through_them_for_a_pattern_is_noticed(
-    site: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def no_pattern_looks_through_them(site: Path) -> None:
     given_away(site, "d", "state")
-    logs = f'[log.d]\npath = "{site}/thei*/d/*.db"\n'
-    assert refusals(site, logs=logs) == []
-    monkeypatch.setattr(own_files, "is_led_by_others", lambda _: False)
-    assert refusals(site, logs=logs)
+    assert refusals(site, logs=f'[log.d]\npath = "{site}/thei*/d/*.db"\n') == []
+
+
+test_links_of_others, test_who_follows_them = map(
+    needs_root,
+    promises(
+        {
+            links_of_others_refuse_nothing: [
+                Patches((own_files, name, own_files._place)) for name in ("_place_of_log", "_place_of_output")
+            ],
+            no_pattern_looks_through_them: [answers(own_files, "is_led_by_others", False)],
+        }
+    ),
+)
 
 
 @needs_root

@@ -15,15 +15,15 @@ from qps_service.configuration.loader import Flags, load
 from qps_service.configuration.types import LogConfig
 from qps_service.files.kernel import Files
 from qps_service.following.generation import Generation
-from qps_service.following.resume import InheritedFile, Resume
+from qps_service.following.resume import InheritedFile
 from qps_service.formats import w3c
 from qps_service.ledger import ledger as ledger_module
 from qps_service.ledger import rows
-from qps_service.ledger.ledger import Ledger
 from qps_service.scanning.w3c import W3cScanner
 from qps_service.service import pipeline
-from qps_service.service.pipeline import LogPipeline
+from tests.ledgers import known
 from tests.promised import Patches, Promise, promises
+from tests.unit.followed import FollowedLog
 from tests.unit.scanning.test_as_written import CRI
 
 SECOND = 10**9
@@ -34,31 +34,20 @@ ROWS = {A: b"2026-11-24 10:00:00 GET /%d 200 7\r\n", B: b"200 /%d GET 3\r\n"}
 # Rows of the one below the other's fields count as something else, or not at all.
 
 
-class Log:
-    """A log, whoever follows it, and the ledger."""
+class Log(FollowedLog):
+    """What is written to it, and what must be counted of that."""
 
     def __init__(self, root: Path, before: bytes = b"") -> None:
         """`before` is what the log holds at the first look."""
-        self.path = root / "u_ex.log"
-        self.path.write_bytes(before)
-        self.files = Files()
-        self._ledger = root / "ledger.db"
+        (root / "u_ex.log").write_bytes(before)
         self._format, self._around = "w3c", CRI if before.startswith(CRI) else b""
-        self._now = 1000 * SECOND
-        self._written = self._directives = self._lost = 0
-        self.start()
+        self._written = self._directives = 0
+        super().__init__(root / "u_ex.log")
         self.look()
 
-    def _config(self) -> LogConfig:
+    def config(self) -> LogConfig:
         flags = Flags(log=str(self.path), format=self._format, name="access")
         return load(flags, {}).logs[0]._replace(quiet=SECOND, max_line=4096)
-
-    def start(self, *handed: InheritedFile) -> None:
-        self.ledger = Ledger(str(self._ledger), boot="boot")
-        self.ledger.open()
-        restored = self.ledger.restore("access", now=self._now, at=self._now)
-        resume = Resume.at(restored, self._now, self._now)._replace(handed=handed)
-        self._tail = LogPipeline(self._config(), self._now, lambda _: None, self.files, resume=resume)
 
     def fields(self, fields: bytes, path: Path | None = None) -> None:
         """A directive comes."""
@@ -72,29 +61,7 @@ class Log:
             self._written += 1
 
     def write(self, text: bytes, path: Path | None = None) -> None:
-        with (path or self.path).open("ab") as file:
-            file.write(self._around + text)
-
-    def read(self) -> None:
-        """Let a minute pass and read everything, of which the ledger hears nothing yet."""
-        self._now += 61 * SECOND
-        for _ in self._tail.read(self._now):
-            pass
-
-    def look(self) -> None:
-        """Likewise, and commit it; then files may be let go."""
-        self.read()
-        self.ledger.commit(self._tail.entries(0, self._now, self._now), sequence=None)
-        self._tail.release(committed=True)
-
-    def stop(self) -> None:
-        """Right behind the last commit, or at a kill: what was read since then is read again."""
-        self._tail.close()
-        self.ledger.close()
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
+        super().write(self._around + text, path)
 
     def play(self, script: str) -> None:
         """`A` and `B`: these fields come; `a` and `b`: rows as they are; `.`: a look; `,`: only a read; `!`:
@@ -115,12 +82,11 @@ class Log:
 
     def reload(self, log_format: str) -> None:
         self._format = log_format
-        self._tail.reconfigure(self._config())
+        self.pipeline.reconfigure(self.config())
 
     def counted(self) -> tuple[int, Mapping[str, int]]:
         """Requests in the ledger, and rejected lines by their reasons."""
-        restored = self.ledger.restore("access", now=0, at=0)
-        assert restored is not None
+        restored = known(self.ledger)
         assert restored.beside.directives == self._directives
         return sum(each.requests for each in restored.totals.values()), restored.rejects
 
@@ -128,8 +94,7 @@ class Log:
         """Each row that was written counts once, but for so many that have no fields above them."""
         self.look()
         self.look()
-        restored = self.ledger.restore("access", now=self._now, at=self._now)
-        assert restored is not None
+        restored = known(self.ledger)
         counts = Counter({(key.method, key.route): each.requests for key, each in restored.totals.items()})
         assert counts == Counter({(b"GET", b"/%d" % row): 1 for row in range(rejected, self._written)})
         assert restored.rejects == ({"fields": rejected} if rejected else {})
@@ -246,7 +211,6 @@ def check_history(
 PUT = rows.put_positions
 FIND = Generation._look_for_directive
 RESTART = Generation._restart
-COUNTED = Generation.counted
 
 
 def keeps_none(writing: Any, log: int, *positions: Any) -> None:
