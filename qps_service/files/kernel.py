@@ -226,10 +226,12 @@ class Files:
             return [entry.name for entry in found if entry.is_dir()]
 
     def entries(self, directory: str) -> Iterator[tuple[str, int, bool]]:
-        """Of the files and directories in a directory, without links: name, inode, and whether it is a file.
-        None is kept, as above."""
+        """Of the files and directories in a directory, without links and ledgers, which are no log's: name,
+        inode, and whether it is a file. None is kept, as above."""
         with os.scandir(directory) as found:
             for entry in found:
+                if entry.name in _LOCKED:
+                    continue
                 if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
                     yield entry.name, entry.inode(), entry.is_file(follow_symlinks=False)
 

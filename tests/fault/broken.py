@@ -189,6 +189,16 @@ def commits_no_positions() -> None:
     replace(Ledger, commit=without)
 
 
+def looks_into_ledgers() -> None:
+    """For a log's text, as into any file that was written to."""
+
+    def entries(_: Files, directory: str) -> Iterator[tuple[str, int, bool]]:
+        with os.scandir(directory) as found:
+            yield from ((each.name, each.inode(), each.is_file(follow_symlinks=False)) for each in found)
+
+    replace(Files, entries=entries)
+
+
 def forgets_the_number() -> None:
     """Of the last report."""
     meta = ledger._meta

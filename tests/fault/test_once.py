@@ -1,6 +1,7 @@
 """`run --once`, as cron and timers start it: each pass tells what came since the last, exactly once."""
 
 import os
+import shutil
 import signal
 from itertools import pairwise
 from typing import NamedTuple
@@ -97,6 +98,25 @@ test_a_pass, test_the_check_catches_its_twin = promises(
         broken.says_all,
         caught=(ValueError,),
     ),
+)
+
+
+def a_mirror_is_counted_once(make_site: MakeSite) -> None:
+    """It takes the log's place between two passes, with more each time. The ledger, which is written to then,
+    is beside the log's directory."""
+    site = make_site()
+    mirrored, numbers = site.root / "mirrored", range(0, 500, 100)
+    for first in numbers:
+        with mirrored.open("a") as lines:
+            lines.writelines(f"1.2.3.4\tGET /{number}\t200\t5\n" for number in range(first, first + 100))
+        os.replace(shutil.copy2(mirrored, f"{mirrored}.new"), site.log)
+        once(site)
+    assert site.query("SELECT 'requests', sum(requests) FROM totals") == [("requests", 500)]
+    assert "possible" not in site.stderr
+
+
+test_a_mirror, test_a_search_that_opens_a_ledger_is_noticed = promises(
+    MadePromise(a_mirror_is_counted_once, broken.looks_into_ledgers)
 )
 
 
