@@ -41,7 +41,7 @@ LARGE = 256 * 1024  # bytes
 LEDGER = "ledger.db"  # the service's own, in its state directory
 # What SQLite has locks on (https://sqlite.org/howtocorrupt.html, 2.2). To close any descriptor of such a file
 # would drop them all (fcntl(2), Record locks), and to close one of O_PATH drops none.
-_LOCKED = (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm")
+LEDGER_FILES = (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm")
 # What is wrong with a log of which `is_mounted_alone` is true, for people.
 MOUNTED_ALONE = (
     "mounted as a single file: after the next rotation outside it stays the old file, "
@@ -111,7 +111,7 @@ class Files:
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         try:
-            if os.path.basename(self.path_of(place) or "") in _LOCKED:
+            if os.path.basename(self.path_of(place) or "") in LEDGER_FILES:
                 raise OSError(errno.EINVAL, "it leads to a ledger")
             return os.open(f"/proc/self/fd/{place}", flags)
         except FileNotFoundError:  # there is no /proc
@@ -226,12 +226,10 @@ class Files:
             return [entry.name for entry in found if entry.is_dir()]
 
     def entries(self, directory: str) -> Iterator[tuple[str, int, bool]]:
-        """Of the files and directories in a directory, without links and ledgers, which are no log's: name,
-        inode, and whether it is a file. None is kept, as above."""
+        """Of the files and directories in a directory, without links: name, inode, and whether it is a file.
+        None is kept, as above."""
         with os.scandir(directory) as found:
             for entry in found:
-                if entry.name in _LOCKED:
-                    continue
                 if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
                     yield entry.name, entry.inode(), entry.is_file(follow_symlinks=False)
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from heapq import nlargest
 from itertools import islice
 
-from qps_service.files.kernel import Files, Seen
+from qps_service.files.kernel import LEDGER_FILES, Files, Seen
 from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.following.directories import LogDirectory
 from qps_service.text.regex import regex
@@ -141,9 +141,10 @@ class Search:
         return islice(places, PLACES)
 
     def _entries(self, directory: str) -> Iterator[tuple[str, int, bool]]:
-        """Name, inode and whether it is a file, of files and directories; none of what can't be listed."""
+        """Name, inode and whether it is a file, of files and directories; none of what can't be listed, and
+        no ledger, which would be opened by nobody: its text is no log's."""
         with suppress(OSError):
-            yield from self._files.entries(directory)
+            yield from (each for each in self._files.entries(directory) if each[0] not in LEDGER_FILES)
 
     def _look(self, path: str) -> dict[str, Seen]:
         """The file at `path`; nothing where there is none."""

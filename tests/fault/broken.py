@@ -22,6 +22,7 @@ from qps_service.commands import audit, reading, run
 from qps_service.counting.rules import apply_all
 from qps_service.files.compressed import CompressedFile
 from qps_service.files.kernel import Files
+from qps_service.following import search
 from qps_service.following.generation import Generation
 from qps_service.following.known_files import Resemblance
 from qps_service.following.watcher import Watcher
@@ -191,12 +192,7 @@ def commits_no_positions() -> None:
 
 def looks_into_ledgers() -> None:
     """For a log's text, as into any file that was written to."""
-
-    def entries(_: Files, directory: str) -> Iterator[tuple[str, int, bool]]:
-        with os.scandir(directory) as found:
-            yield from ((each.name, each.inode(), each.is_file(follow_symlinks=False)) for each in found)
-
-    replace(Files, entries=entries)
+    replace(search, LEDGER_FILES=())
 
 
 def forgets_the_number() -> None:

@@ -221,7 +221,7 @@ test_search, test_twin = promises(
         Promise(found_by_inode, Search, [Patches((Search, "_look", lambda *_: {}))], where=where)
         for where in ELSEWHERE[:2]
     ),
-    Promise(found_by_time, Search, [BesideOnly, AnyTime, Patches((kernel, "_LOCKED", ()))]),
+    Promise(found_by_time, Search, [BesideOnly, AnyTime, Patches((search, "LEDGER_FILES", ()))]),
     Promise(links_are_not_followed, Search, [FollowsLinks]),
     Promise(few_places_are_looked_into, Search, [Doubled("following.search:PLACES")]),
     Promise(few_texts_are_compared, Search, [Doubled("following.search:TEXTS")]),
