@@ -102,17 +102,16 @@ test_a_pass, test_the_check_catches_its_twin = promises(
 
 
 def a_mirror_is_counted_once(make_site: MakeSite) -> None:
-    """It takes the log's place between two passes, with more each time. Beside it is somebody's ledger, which
-    is written to after each."""
+    """It takes the log's place between two passes, with more each time. A ledger has the number of the inode
+    then that was the log's."""
     site = make_site()
-    ledger = site.log.parent / "ledger.db-wal"
-    ledger.write_bytes(bytes(1 << 20))
+    site.log.touch()
     mirrored, numbers = site.root / "mirrored", range(0, 500, 100)
     for first in numbers:
         with mirrored.open("a") as lines:
             lines.writelines(f"1.2.3.4\tGET /{number}\t200\t5\n" for number in range(first, first + 100))
-        os.replace(shutil.copy2(mirrored, f"{mirrored}.new"), site.log)
-        ledger.touch()
+        site.log.replace(site.log.with_name("ledger.db-wal"))
+        shutil.copy2(mirrored, site.log)
         once(site)
     assert site.query("SELECT 'requests', sum(requests) FROM totals") == [("requests", 500)]
     assert "possible" not in site.stderr
