@@ -303,7 +303,12 @@ class Discovery:
                 path for path, each in strange.items() if self._classifier.is_one_of(path, each, awaited)
             }
             certain |= self._copies_of_deleted(rotated, directories)
-            alike = self._search.named_like(certain - inside, log)
+            own = os.path.basename(log)
+            alike = {
+                path: each
+                for path, each in self._search.named_like(certain - inside, log).items()
+                if os.path.join(os.path.dirname(path), own) not in self._others  # it would be that log's
+            }
             found |= strange
         else:
             alike = {}
@@ -378,6 +383,11 @@ class Discovery:
                     self._doubt_what_came_meanwhile(listing, found)
             if is_first:
                 self._looked[directory.path].append(key)
+        inside = {directory.path for directory in directories}
+        # Where the log's link led before; what hints told of there, and what can't be told yet.
+        outside = (path for path in touched if os.path.dirname(path) not in inside)
+        paths = (path for path in outside if not self._is_log(path, directories))
+        listing.seen |= self._worth_a_look(paths, listing.retry, open_now, since, None)
         if len(self._looked) > 2 * len(directories) + PLACES_KEPT:
             self._forget_days(directories)
         return listing

@@ -14,7 +14,7 @@ from heapq import nlargest
 from itertools import islice
 
 from qps_service.files.kernel import LEDGER_FILES, Files, Seen
-from qps_service.files.rotated_names import is_compressed, plain_name
+from qps_service.files.rotated_names import is_compressed, is_sibling, plain_name
 from qps_service.following.directories import LogDirectory
 from qps_service.text.regex import regex
 from qps_service.text.units import SECOND
@@ -74,8 +74,8 @@ class Search:
 
     def named_like(self, paths: Iterable[str], log: str) -> dict[str, Seen]:
         """Files whose paths differ from one of these in digits alone, or in a month's name, or that are
-        called like the log at path `log` there: where a file of it went to, others may be that came and went
-        meanwhile."""
+        called there like the log at path `log`, or as rotations call it: where a file of it went to, others
+        may be that came and went meanwhile."""
         shapes, own = _Shapes(log), os.path.basename(log)
         found: dict[str, Seen] = {}
         for path in paths:
@@ -96,7 +96,8 @@ class Search:
                     places = list(islice(alike, PLACES))
             for place in places:
                 for name, _, is_file in self._files.at_pace(self._entries(place)):
-                    if is_file and (name == own or shapes.base(name) == shapes.base(base)):
+                    is_named = name == own or is_sibling(own, name) or shapes.base(name) == shapes.base(base)
+                    if is_file and is_named:
                         found |= self._look(os.path.join(place, name))
         return found
 

@@ -4,6 +4,7 @@ where the log or its rotated files are, what was let go under names like no rota
 import os
 import shutil
 import time
+from pathlib import Path
 
 from tests.fault.devices import ReusedNumbers
 from tests.fault.restarts import begun, pack
@@ -900,6 +901,60 @@ def rotated_where_a_link_leads_that_is_away(make: Make) -> None:
     rig.look()
     here.rmdir()
     away.rename(here)
+    rig.check(losses=[])
+
+
+def ended_behind_a_link(make: Make, *places: str) -> tuple[Rig, Path]:
+    """A log at the end of a link, in the first of these directories, and a process that read it and ended."""
+    rig = make()
+    for place in places:
+        (rig.root / place).mkdir()
+    there = rig.root / places[0] / "access.log"
+    rig.path.symlink_to(there)
+    log = rig.writer()
+    rig.look()
+    log.lines(2)
+    rig.look()
+    rig.stop()
+    log.close()
+    return rig, there
+
+
+def empty_where_the_link_led_before(make: Make) -> None:
+    """Nobody has read anything of it, and the link leads elsewhere when it gets its first line."""
+    rig, there = ended_behind_a_link(make, "28", "29")
+    there.rename(there.with_name("access.log.2"))
+    late = rig.writer()
+    there.rename(there.with_name("access.log.1"))
+    rig.writer()
+    rig.start()
+    rig.look()
+    rig.path.unlink()
+    rig.path.symlink_to(rig.root / "29/access.log")
+    rig.writer()
+    rig.look_often(2, 61)
+    late.lines(1)
+    rig.check(losses=[])
+
+
+def rotated_before_a_process_that_saw_no_log(make: Make) -> None:
+    """The log's link was away for all of its time. What was rotated behind it is older than what that process
+    read; what was rotated beside another log is not looked at."""
+    rig, there = ended_behind_a_link(make, "app-1", "app-2")
+    here, away = rig.path.parent, rig.root.parent / f"{rig.root.name}-unmounted"
+    for name in ("app-29Nov", "access.log.1"):
+        there.rename(there.with_name(name))
+        rig.writer().lines(3)
+    (rig.root / "app-2/access.log.1").write_bytes(b"another log's\n")
+    here.rename(away)
+    here.mkdir()
+    rig.start()
+    rig.follower.reconfigure(rig._limits, {str(rig.root / "app-2/access.log")})
+    rig.look()
+    rig.stop()
+    here.rmdir()
+    away.rename(here)
+    rig.start()
     rig.check(losses=[])
 
 

@@ -1,7 +1,7 @@
 """Histories that random runs found: every line once, or said; and twins that fail them."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from qps_service.files import recognition
@@ -9,8 +9,9 @@ from qps_service.files.fingerprint import begins_alike
 from qps_service.files.kernel import Seen
 from qps_service.files.recognition import TAIL_LIMIT, KnownPart, best_part, part_of, proves
 from qps_service.files.rotated_names import is_compressed
-from qps_service.following import known_files, read_texts
+from qps_service.following import known_files, read_texts, search
 from qps_service.following.classification import StillThere, Surroundings
+from qps_service.following.directories import LogDirectory
 from qps_service.following.discovery import Listing
 from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk, Generation
@@ -378,6 +379,34 @@ GoesByTimeAlone = twins.spoilt(
     ),
 )
 
+
+class LooksWhereTheLinkLeads(twins.Spoilt):
+    """Looks at no file again where the log's link leads no longer."""
+
+    def spoil(self) -> None:
+        listed = self._discovery._list
+
+        def inside(
+            directories: Collection[LogDirectory], held: Any, touched: Iterable[str], *rest: Any, **more: Any
+        ) -> Listing:
+            places = {directory.path for directory in directories}
+            touched = {path for path in touched if os.path.dirname(path) in places}
+            return listed(directories, held, touched, *rest, **more)
+
+        self._discovery._list = inside  # type: ignore[method-assign]
+
+
+class LooksForTheLogAlone(Follower):
+    """Looks for no file that a rotation left where the log's link leads, while that is away."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        with twins.replaced("is_sibling", lambda *_: False, search):
+            yield from super().read(now)
+
+
+# Takes what was rotated beside another log for its own.
+KnowsNoOthers = twins.spoilt("KnowsNoOthers", "_discovery.leave", lambda others: None)
+
 TWINS = {
     found.mirrored_without_a_hint: twins.SaysNoDuplicate,
     found.backup_of_another_generation_written_over_the_log: KnowsItsOwnTextOnly,
@@ -414,6 +443,7 @@ TWINS = {
     found.copy_of_a_backup_that_goes_on: GoesByLength,
     found.lines_that_an_earlier_text_has_too: GoesByNumbers,
     found.rotated_where_a_link_leads_that_is_away: FoundNoLog,
+    found.empty_where_the_link_led_before: LooksWhereTheLinkLeads,
     found.lines_in_an_archive_of_what_was_let_go: KnowsNoNames,
     found.copy_that_has_an_inode_number_of_the_logs: GoesOnTwice,
     found.archive_of_a_file_that_left_its_inode_number: TrustsTheNameAndNumber,
@@ -431,6 +461,11 @@ TWINS = {
 
 test_every_line_once, test_twin = promises(
     *(MadePromise(check, twin, by="make", caught=(OSError,)) for check, twin in TWINS.items()),
+    MadePromise(
+        found.rotated_before_a_process_that_saw_no_log,
+        *(LooksForTheLogAlone, KnowsNoOthers),
+        by="make",
+    ),
     MadePromise(
         found.first_line_of_a_deleted_log_in_the_same_moment,
         *(TakesBeginningsForCopies, TakesThoseOfLostFilesForCopies),
