@@ -878,21 +878,29 @@ def lines_that_an_earlier_text_has_too(make: Make) -> None:
     rig.check(losses=[])
 
 
-def rotated_where_a_link_leads_that_is_away(make: Make) -> None:
-    """The link was set anew while nobody ran, and is on a volume that comes after the start."""
+def ended_behind_a_link(make: Make, *places: str) -> tuple[Rig, Path]:
+    """A log at the end of a link, the first of these, and a process that read it and ended."""
     rig = make()
-    for day in ("28", "29"):
-        (rig.root / day).mkdir()
-    rig.path.symlink_to(rig.root / "28/access.log")
+    for place in places:
+        (rig.root / place).parent.mkdir(exist_ok=True)
+    there = rig.root / places[0]
+    rig.path.symlink_to(there)
     log = rig.writer()
     rig.look()
     log.lines(2)
     rig.look()
     rig.stop()
+    log.close()
+    return rig, there
+
+
+def rotated_where_a_link_leads_that_is_away(make: Make) -> None:
+    """The link was set anew while nobody ran, and is on a volume that comes after the start."""
+    rig, there = ended_behind_a_link(make, "days/access-28.log")
     rig.path.unlink()
-    rig.path.symlink_to(rig.root / "29/access.log")
+    rig.path.symlink_to(there.with_name("access-29.log"))
     rig.writer().lines(9)
-    (rig.root / "29/access.log").rename(rig.root / "29/access.log.1")
+    rig.path.resolve().rename(there.with_name("access-29.log.1"))
     rig.writer().lines(1)
     here, away = rig.path.parent, rig.root.parent / f"{rig.root.name}-unmounted"
     here.rename(away)
@@ -904,25 +912,9 @@ def rotated_where_a_link_leads_that_is_away(make: Make) -> None:
     rig.check(losses=[])
 
 
-def ended_behind_a_link(make: Make, *places: str) -> tuple[Rig, Path]:
-    """A log at the end of a link, in the first of these directories, and a process that read it and ended."""
-    rig = make()
-    for place in places:
-        (rig.root / place).mkdir()
-    there = rig.root / places[0] / "access.log"
-    rig.path.symlink_to(there)
-    log = rig.writer()
-    rig.look()
-    log.lines(2)
-    rig.look()
-    rig.stop()
-    log.close()
-    return rig, there
-
-
 def empty_where_the_link_led_before(make: Make) -> None:
     """Nobody has read anything of it, and the link leads elsewhere when it gets its first line."""
-    rig, there = ended_behind_a_link(make, "28", "29")
+    rig, there = ended_behind_a_link(make, "28/access.log", "29/access.log")
     there.rename(there.with_name("access.log.2"))
     late = rig.writer()
     there.rename(there.with_name("access.log.1"))
@@ -940,7 +932,7 @@ def empty_where_the_link_led_before(make: Make) -> None:
 def rotated_before_a_process_that_saw_no_log(make: Make) -> None:
     """The log's link was away for all of its time. What was rotated behind it is older than what that process
     read; what was rotated beside another log is not looked at."""
-    rig, there = ended_behind_a_link(make, "app-1", "app-2")
+    rig, there = ended_behind_a_link(make, "app-1/access.log", "app-2/access.log")
     here, away = rig.path.parent, rig.root.parent / f"{rig.root.name}-unmounted"
     for name in ("app-29Nov", "access.log.1"):
         there.rename(there.with_name(name))

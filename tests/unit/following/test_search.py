@@ -188,7 +188,11 @@ LIKES: tuple[dict[str, Any], ...] = (
     {
         "log": "logs/access.log",
         "found": "logs/2026/11/28/access.log",
-        "likes": {"logs/2026/11/27/access.log", "logs/2025/12/31/access.log"},
+        "likes": {
+            "logs/2026/11/27/access.log",
+            "logs/2026/11/27/access.log.1.gz",
+            "logs/2025/12/31/access.log",
+        },
         "others": {"logs/2026/11/28/error.log", "logs/new/access.log"},
     },
     {
