@@ -383,8 +383,11 @@ class Classifier:
         resemblance, known = self._known_files.resembles(
             fresh.source.read, surroundings.is_present, name=plain
         )
-        is_continued = known and resemblance is Resemblance.CONTINUED
-        return self._continued(fresh, known, surroundings) if known and is_continued else None
+        if not known or resemblance is not Resemblance.CONTINUED:
+            return None
+        if not known.offset and seen.modified < _whole_seconds(known.modified):
+            return None  # nothing of it was read, so only the name tells: it may be out of an older backup
+        return self._continued(fresh, known, surroundings)
 
     def _continued(self, fresh: Found, known: Position, surroundings: Surroundings) -> Found | None:
         """A file with all that was read of another one, which is gone: it goes on there, unless it has no

@@ -181,6 +181,8 @@ class KnownFiles:
         alike: Position | None = None
         for position in self.beginning_like(read):
             match = compare(position, read)
+            if match is Match.EMPTY and position.name == name and not is_present(position):
+                best = best or position  # it was empty when it was let go
             if match not in (Match.PREFIX, Match.FULL):
                 continue
             # A copy that keeps the time is no shorter.

@@ -929,6 +929,24 @@ def empty_where_the_link_led_before(make: Make) -> None:
     rig.check(losses=[])
 
 
+def empty_when_it_was_let_go(make: Make) -> None:
+    """It gets its first lines, and is compressed before anybody looks again. What somebody unpacked and
+    compressed in its place is older, and has none."""
+    for is_older in (False, True):
+        rig, _ = begun(make, files=BlindFiles())
+        late = rig.renew()
+        empty = rig.rotate()
+        rig.look_often(2, 61)
+        if is_older:
+            empty.unlink()
+            empty.write_bytes(b"a line of last year\n")
+            os.utime(empty, (0, 0))
+        else:
+            late.lines(2)
+        pack(empty)
+        rig.check(losses=[])
+
+
 def rotated_before_a_process_that_saw_no_log(make: Make) -> None:
     """The log's link was away for all of its time. What was rotated behind it is older than what that process
     read; what was rotated beside another log is not looked at."""

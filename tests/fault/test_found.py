@@ -9,7 +9,7 @@ from qps_service.files.fingerprint import begins_alike
 from qps_service.files.kernel import Seen
 from qps_service.files.recognition import TAIL_LIMIT, KnownPart, best_part, part_of, proves
 from qps_service.files.rotated_names import is_compressed
-from qps_service.following import known_files, read_texts, search
+from qps_service.following import classification, known_files, read_texts, search
 from qps_service.following.classification import StillThere, Surroundings
 from qps_service.following.directories import LogDirectory
 from qps_service.following.discovery import Listing
@@ -380,6 +380,14 @@ GoesByTimeAlone = twins.spoilt(
 )
 
 
+class KnowsNoAges(Follower):
+    """Takes what has the name of a file that was empty for that file, however old it is."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        with twins.replaced("_whole_seconds", lambda _: 0, classification):
+            yield from super().read(now)
+
+
 class LooksWhereTheLinkLeads(twins.Spoilt):
     """Looks at no file again where the log's link leads no longer."""
 
@@ -461,6 +469,7 @@ TWINS = {
 
 test_every_line_once, test_twin = promises(
     *(MadePromise(check, twin, by="make", caught=(OSError,)) for check, twin in TWINS.items()),
+    MadePromise(found.empty_when_it_was_let_go, KnowsNoNames, KnowsNoAges, by="make"),
     MadePromise(
         found.rotated_before_a_process_that_saw_no_log,
         *(LooksForTheLogAlone, KnowsNoOthers),
