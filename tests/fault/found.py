@@ -903,6 +903,90 @@ def rotated_where_a_link_leads_that_is_away(make: Make) -> None:
     rig.check(losses=[])
 
 
+def copied_before_it_was_seen(make: Make) -> None:
+    """A process started where no log is, and hears how one comes, is copied, and perhaps goes to another
+    name. Its lines have no time: hints tell what is a copy."""
+    for name in ("", "access.log.2", "access__1.log", "access.log.2.gz"):
+        for is_linked in (False, True):
+            rig, old = begun(make)
+            rig.renew(closing=old)
+            rig.stop()
+            rig.rotate()
+            if is_linked:
+                (rig.root / "day").mkdir()
+                rig.path.symlink_to(rig.root / "day/access.log")
+            rig.start()
+            rig.look()
+            different_lines(rig, 3)
+            log = rig.path.resolve()
+            for copy in ("access.log-20261123", "access.log.bak"):
+                shutil.copy(log, log.with_name(copy))
+            if name:
+                log.rename(plain := log.with_name(name.removesuffix(".gz")))
+            if name.endswith(".gz"):
+                pack(plain)
+            different_lines(rig, 4)
+            rig.check(losses=[])
+            assert not rig.said("possible_duplicate")
+
+
+def mirrored_before_it_was_seen(make: Make) -> None:
+    """Likewise, but the copy came by a rename, as rsync makes it: so did rotated logs. It counts, and that is
+    said, whichever of the two is looked at first."""
+    for later in (-1, 1):
+        for name in ("access.log.2", "access__1.log"):
+            rig, old = begun(make)
+            rig.stop()
+            rig.rotate()
+            old.close()
+            rig.start()
+            rig.look()
+            different_lines(rig, 3)
+            shutil.copy(rig.path, copy := rig.beside(".access.log-20261123.Xa3f9Q"))
+            os.utime(copy, ns=(rig.path.stat().st_mtime_ns + later,) * 2)
+            copy.rename(rig.beside("access.log-20261123"))
+            rig.path.rename(rig.beside(name))
+            rig.settle()
+            assert sum((rig.seen - rig.expected).values()) == 3
+            assert not rig.expected - rig.seen
+            assert ["3 lines at most" in each for each in rig.said("possible_duplicate")] == [True]
+
+
+def copied_and_rotated_while_nobody_ran(make: Make) -> None:
+    """Of two files with the same lines, which have no time, either may be the copy. It counts, and that is
+    said, once."""
+    rig, old = begun(make)
+    rig.stop()
+    rig.renew(closing=old).close()
+    different_lines(rig, 3)
+    shutil.copy(rig.path, rig.beside("access.log-20261123"))
+    rig.rotate()
+    rig.writer()
+    rig.start()
+    rig.settle()
+    assert sum((rig.seen - rig.expected).values()) == 3
+    assert not rig.expected - rig.seen
+    assert ["3 lines at most" in each for each in rig.said("possible_duplicate")] == [True]
+
+
+def rotated_twice_before_it_was_seen(make: Make) -> None:
+    """By the hints both files were the log, though they hold the same lines."""
+    rig, old = begun(make)
+    rig.stop()
+    rig.rotate()
+    old.close()
+    rig.start()
+    rig.look()
+    for _ in range(2):
+        log = rig.writer()
+        for _ in range(3):
+            log.raw(EQUAL, EQUAL.rstrip())
+        log.close()
+        rig.rotate()
+    rig.check(losses=[])
+    assert not rig.said("possible_duplicate")
+
+
 def backup_of_a_mirror_after_a_kill(make: Make, *, rotates: bool) -> None:
     """No line is known by itself then. What the mirror had of its own is not counted again; nothing tells it
     from what was written to the backup, and so much may be lost."""
