@@ -169,6 +169,8 @@ class Classifier:
         except OSError as error:
             is_wanted = path in self._lineage or not trusted
             is_known = self._known_files.knows(seen)
+            if self._is_told_as_gone(path, seen, surroundings):
+                return Undecided.YET
             if is_wanted and not self._is_of_others(path, seen, surroundings, is_known=is_known):
                 return Unopenable(explain(error, seen))
             return _ignored(Identity(*seen.key, None), seen)
@@ -221,6 +223,14 @@ class Classifier:
         """Whether somebody else put the file there: then its text is nobody's business, be it damaged, or
         large, or like the log's."""
         return not (is_known or self._descends(path, surroundings)) and surroundings.is_foreign(path, seen)
+
+    def _is_told_as_gone(self, path: str, seen: Seen, surroundings: Surroundings) -> bool:
+        """Whether nothing but an inode's number tells that a file which can't be opened is what is awaited,
+        and it is somebody's who never had the log. What is awaited and not found is told in any case."""
+        owners = self._known_files.owners()
+        is_awaited = any(each.identity.inode == seen.inode for each in self._known_files.expected())
+        is_strange = bool(owners) and seen.owner not in {0, *owners}
+        return path in surroundings.elsewhere and is_awaited and is_strange
 
     def _descends(self, path: str, surroundings: Surroundings) -> bool:
         """Whether the history of its names tells that the file was the log."""

@@ -1,15 +1,18 @@
 """Histories that random runs (tests/model) and trials found, as short as they can be: copies of logs, put
 where the log or its rotated files are, what was let go under names like no rotation's, what systemd held."""
 
+import errno
 import os
 import shutil
 import time
+from collections.abc import Iterator
 
+from qps_service.files.kernel import Seen
 from tests.fault.devices import ReusedNumbers
 from tests.fault.restarts import begun, pack
 from tests.fault.scenarios import Make
 from tests.following import LINE_SIZE, SECOND, BlindFiles, NoInotify, Rig, WallClock
-from tests.model.toy_disk import ToyFiles
+from tests.model.toy_disk import STRANGER, ToyFiles
 
 EQUAL = b"GET /health 200\n"
 
@@ -985,6 +988,44 @@ def rotated_twice_before_it_was_seen(make: Make) -> None:
         rig.rotate()
     rig.check(losses=[])
     assert not rig.said("possible_duplicate")
+
+
+class OneClosed(ReusedNumbers):
+    """One file can't be opened."""
+
+    closed, owner = "", 0  # its name; whose it is
+
+    def open(self, path: str) -> int:
+        if self.closed and path.endswith(self.closed):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return super().open(path)
+
+    def lstat(self, path: str) -> Seen:
+        seen = super().lstat(path)
+        return seen._replace(owner=self.owner) if self.closed and path.endswith(self.closed) else seen
+
+    def entries(self, directory: str) -> Iterator[tuple[str, int, bool]]:
+        for name, inode, is_file in super().entries(directory):
+            yield name, self.reused.get(inode, inode), is_file
+
+
+def inode_number_of_a_file_that_is_gone(make: Make, *, mine: bool) -> None:
+    """A file that can't be opened has it. Where it is somebody else's, no loss is told but that of the file
+    which is gone."""
+    files = OneClosed()
+    rig, old = begun(make, files=files)
+    gone = os.fstat(old.descriptor).st_ino
+    rig.stop()
+    rig.path.unlink()
+    (rig.root / "other").mkdir()
+    (closed := rig.root / "other" / "closed").write_bytes(b"what nobody may read\n")
+    files.reused = {closed.stat().st_ino: gone}
+    files.closed, files.owner = closed.name, os.geteuid() if mine else STRANGER
+    rig.writer().lines(1)
+    rig.start()
+    rig.check()
+    told = [loss.name for loss in rig.paper.losses]
+    assert told == [str(rig.path), *[str(closed)] * mine]
 
 
 def backup_of_a_mirror_after_a_kill(make: Make, *, rotates: bool) -> None:

@@ -32,6 +32,9 @@ GoesOnInACopy = twins.spoilt("GoesOnInACopy", "_discovery._go_on_where_more_is",
 TakesBoth = twins.spoilt("TakesBoth", "_discovery._classifier._original", lambda fresh, _: fresh)
 # Does not ask what hints tell of copies.
 HearsOfNoCopies = twins.spoilt("HearsOfNoCopies", "_discovery._lineage.take_made", set)
+# Tells of a file that can't be opened, whose ever it is; or of none.
+FearsForAll = twins.spoilt("FearsForAll", "_discovery._classifier._is_told_as_gone", lambda *_: False)
+FearsForNone = twins.spoilt("FearsForNone", "_discovery._classifier._is_told_as_gone", lambda *_: True)
 # Says of files with the same lines that one may be a copy, though each was the log by the hints.
 DoubtsTheHints = twins.spoilt("DoubtsTheHints", "_discovery._lineage.carries", lambda path: False)
 # Takes a file that has all that was read of an open one for its copy.
@@ -455,6 +458,16 @@ test_every_line_once, test_twin = promises(
         )
         for created in (False, True)
         for step, twin in ((1, twins.SaysNoDuplicate), (-1, TakesAnyOrder))
+    ),
+    *(
+        MadePromise(
+            found.inode_number_of_a_file_that_is_gone,
+            twin,
+            by="make",
+            label="mine" if mine else "others",
+            mine=mine,
+        )
+        for mine, twin in ((False, FearsForAll), (True, FearsForNone))
     ),
     *(
         MadePromise(
