@@ -22,7 +22,7 @@ from qps_service.following.announcer import Announcer
 from qps_service.following.generation import Generation
 from qps_service.following.known_files import KnownFiles, Resemblance, is_same_time
 from qps_service.following.lineage import Lineage
-from qps_service.following.read_texts import Found, ReadTexts, is_same
+from qps_service.following.read_texts import Found, ReadTexts, are_alike, is_beginning_of, is_same
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss
 from qps_service.values.positions import PREFIX_LIMIT, Identity, IgnoredFile, Position
@@ -127,6 +127,7 @@ class Surroundings(NamedTuple):
     # Paths with dates, under which writers have their files: there a file is news by its text, whatever else
     # is the log.
     dated: Container[str] = ()
+    made: Container[str] = ()  # paths where hints tell that something was created which was not the log
 
     def leave_out(self, is_copy: Callable[[Found], bool]) -> None:
         """Of those found so far, since what they are copies of is found."""
@@ -168,6 +169,8 @@ class Classifier:
         except OSError as error:
             is_wanted = path in self._lineage or not trusted
             is_known = self._known_files.knows(seen)
+            if self._is_told_as_gone(path, seen, surroundings):
+                return Undecided.YET
             if is_wanted and not self._is_of_others(path, seen, surroundings, is_known=is_known):
                 return Unopenable(explain(error, seen))
             return _ignored(Identity(*seen.key, None), seen)
@@ -220,6 +223,14 @@ class Classifier:
         """Whether somebody else put the file there: then its text is nobody's business, be it damaged, or
         large, or like the log's."""
         return not (is_known or self._descends(path, surroundings)) and surroundings.is_foreign(path, seen)
+
+    def _is_told_as_gone(self, path: str, seen: Seen, surroundings: Surroundings) -> bool:
+        """Whether nothing but an inode's number tells that a file which can't be opened is what is awaited,
+        and it is somebody's who never had the log. What is awaited and not found is told in any case."""
+        owners = self._known_files.owners()
+        is_awaited = any(each.identity.inode == seen.inode for each in self._known_files.expected())
+        is_strange = bool(owners) and seen.owner not in {0, *owners}
+        return path in surroundings.elsewhere and is_awaited and is_strange
 
     def _descends(self, path: str, surroundings: Surroundings) -> bool:
         """Whether the history of its names tells that the file was the log."""
@@ -304,13 +315,13 @@ class Classifier:
             # looked at yet may be gone by then.
             is_known = plain in surroundings.held or self._known_files.accounts_for(plain)
             return Undecided.NEW if is_known or trusted else Undecided.YET
-        if descends and self._lineage.was_put(path) and not is_compressed(path):
-            return self._texts.after_known_part(fresh, surroundings.is_present)
         if descends:
             return self._original(fresh, surroundings)
         if trusted:
             found = self._classify_growth(fresh, seen, surroundings)
             return found or self._to_ignore(source, identity, seen)
+        if path in surroundings.made and self._texts.is_in_open(source, surroundings.found):
+            return self._to_ignore(source, identity, seen)
         return self._classify_text(fresh, seen, surroundings)
 
     def _classify_known(
@@ -352,12 +363,24 @@ class Classifier:
         return moved or self._texts.is_read_further(source, known, surroundings.found)
 
     def _original(self, fresh: Found, surroundings: Surroundings) -> Found:
-        """What was the log, by the history of its names; a file with its text that was found in this look is
-        a copy."""
-        read = fresh.source.read
+        """What was the log, by the history of its names. A file with its text that was found in this look is
+        a copy, or may be one, where neither lines nor hints prove it."""
+        source, path, found = fresh.source, fresh.position.name, surroundings.found
+        if self._lineage.was_put(path) and not is_compressed(path):
+            fresh = self._texts.after_known_part(fresh, surroundings.is_present)
+        else:
+            surroundings.leave_out(
+                lambda copy: (
+                    copy.position.name not in self._lineage and is_same(source.read, copy.source.read)
+                )
+            )
         surroundings.leave_out(
-            lambda copy: copy.position.name not in self._lineage and is_same(read, copy.source.read)
+            lambda copy: copy.position.name in surroundings.made and is_beginning_of(copy.source, source)
         )
+        for place, (other, position, _) in enumerate(found):
+            is_new = not (position.number or position.offset or self._lineage.carries(position.name))
+            if is_new and are_alike(other.read, source.read):
+                found[place] = found[place]._replace(is_alike=True)
         return fresh
 
     def _to_ignore(self, source: Source, identity: Identity, seen: Seen) -> IgnoredFile:
@@ -460,6 +483,7 @@ class Classifier:
             return mine
         # Somebody may have put it in the log's place before it was rotated.
         found = self._texts.after_known_part(found, surroundings.is_present)
+        is_alike = is_alike or any(are_alike(read, each.source.read) for each in surroundings.found)
         return found._replace(is_alike=is_alike and not found.position.offset)
 
     def _plain_of(self, path: str) -> tuple[int, int] | None:

@@ -269,6 +269,7 @@ class Discovery:
             elsewhere=elsewhere,
             alike=alike,
             dated=LogNames(each for each in directories if each.is_dated),
+            made=self._lineage.take_made(),
         )
 
     def _leave_out(self, ignored: list[tuple[str, IgnoredFile, bool]], *, moved: bool) -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Container
 
-from qps_service.files.rotated_names import plain_name
+from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.following.hints import Appeared, Gone, Hint, Lost, Moved
 
 
@@ -32,6 +32,7 @@ class Lineage:
         # The log's name that got another file last, and whether that was created there.
         self._arrival: tuple[str, bool] | None = None
         self._unseen: list[str] = []
+        self._made: set[str] = set()  # where something was created that is none of these
 
     def note(self, hint: Hint, log_paths: Container[str]) -> None:
         """Follow one event; `log_paths` are the names of the log itself."""
@@ -44,6 +45,8 @@ class Lineage:
         match hint:
             case Moved(source, target):
                 descent = self._names.pop(source, None)
+                is_made = source in self._made
+                self._made.discard(source)
                 if descent is None and source in log_paths:
                     descent = Descent()
                 self._end(target)
@@ -51,6 +54,8 @@ class Lineage:
                     descent = Descent(created=False)
                 if descent:
                     self._names[target] = descent
+                elif is_made:
+                    self._made.add(target)
             case Appeared(path, created):
                 self._end(path)
                 origin = self._names.get(plain_name(path))
@@ -58,12 +63,15 @@ class Lineage:
                     self._names[path] = Descent(created=created)
                 elif origin:
                     self._names[path] = origin
+                elif created and (not is_compressed(path) or plain_name(path) in self._made):
+                    self._made.add(path)
             case Gone(path):
                 self._end(path)
             case Lost(directory):
                 self.distrust()
                 if self._arrival and directory in ("", os.path.dirname(self._arrival[0])):
                     self._arrival = None
+                self._made = {path for path in self._made if directory not in ("", os.path.dirname(path))}
 
     def take_completeness(self) -> bool:
         """Whether every event since the last call is known."""
@@ -106,6 +114,11 @@ class Lineage:
         arrival, self._arrival = self._arrival, None
         return arrival
 
+    def take_made(self) -> set[str]:
+        """Where something was created since the last call that was not the log, as a copy of it is."""
+        made, self._made = self._made, set()
+        return made
+
     def tidy(self, log_paths: Container[str]) -> None:
         """Forget the names that tell nothing any more."""
         self._names = {
@@ -119,6 +132,7 @@ class Lineage:
 
     def _end(self, path: str) -> None:
         """The name carries its file no longer."""
+        self._made.discard(path)
         descent = self._names.pop(path, None)
         if descent and not descent.known and descent not in self._names.values():
             self._unseen.append(path)

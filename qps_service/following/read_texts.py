@@ -229,10 +229,7 @@ class ReadTexts:
         """Whether a copy of a file that was read, and which took the log's place, is read from there on, and
         has all that the file has."""
         return any(
-            known.offset
-            and each.position.begun == known.offset
-            and not goes_beyond(source, each.source)
-            and are_alike(source.read, each.source.read)
+            known.offset and each.position.begun == known.offset and is_beginning_of(source, each.source)
             for each in self.held
         )
 
@@ -251,11 +248,15 @@ class ReadTexts:
             or (
                 each.position.offset == known.offset
                 and begins_alike(each.position, read)
-                and not goes_beyond(source, each.source)
-                and are_alike(read, each.source.read)
+                and is_beginning_of(source, each.source)
             )
             for each in opened
         )
+
+    def is_in_open(self, source: Source, found: Iterable[Found]) -> bool:
+        """Whether all of a text stands in a file that is open, or was found in this look."""
+        opened: tuple[Generation | Found, ...] = (*self.held, *found)
+        return any(is_beginning_of(source, each.source) for each in opened)
 
     def has_name(self, generation: Generation) -> bool:
         """Whether an open file can be found, under the name that the kernel tells: not so where it was
@@ -290,6 +291,11 @@ def is_cut(held: Position, source: Source) -> bool:
 def is_same(one: Read, other: Read) -> bool:
     """Whether one text is the beginning of the other, and that is no chance."""
     return are_alike(one, other) and proves(one(TAIL_LIMIT, 0)) and proves(other(TAIL_LIMIT, 0))
+
+
+def is_beginning_of(source: Source, other: Source) -> bool:
+    """Whether a text is the beginning of another one, or all of it: what a copy has of its original."""
+    return not goes_beyond(source, other) and are_alike(source.read, other.read)
 
 
 def are_alike(one: Read, other: Read) -> bool:

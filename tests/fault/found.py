@@ -1,16 +1,19 @@
 """Histories that random runs (tests/model) and trials found, as short as they can be: copies of logs, put
 where the log or its rotated files are, what was let go under names like no rotation's, what systemd held."""
 
+import errno
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from qps_service.files.kernel import Seen
 from tests.fault.devices import ReusedNumbers
 from tests.fault.restarts import begun, pack
 from tests.fault.scenarios import Make
 from tests.following import LINE_SIZE, SECOND, BlindFiles, NoInotify, Rig, WallClock
-from tests.model.toy_disk import ToyFiles
+from tests.model.toy_disk import STRANGER, ToyFiles
 
 EQUAL = b"GET /health 200\n"
 
@@ -966,6 +969,128 @@ def rotated_before_a_process_that_saw_no_log(make: Make) -> None:
     away.rename(here)
     rig.start()
     rig.check(losses=[])
+
+
+def copied_before_it_was_seen(make: Make) -> None:
+    """A process started where no log is, and hears how one comes, is copied, and perhaps goes to another
+    name. Its lines have no time: hints tell what is a copy."""
+    for name in ("", "access.log.2", "access__1.log", "access.log.2.gz"):
+        for is_linked in (False, True):
+            rig, old = begun(make)
+            rig.renew(closing=old)
+            rig.stop()
+            rig.rotate()
+            if is_linked:
+                (rig.root / "day").mkdir()
+                rig.path.symlink_to(rig.root / "day/access.log")
+            rig.start()
+            rig.look()
+            different_lines(rig, 3)
+            log = rig.path.resolve()
+            for copy in ("access.log-20261123", "access.log.bak"):
+                shutil.copy(log, log.with_name(copy))
+            if name:
+                log.rename(plain := log.with_name(name.removesuffix(".gz")))
+            if name.endswith(".gz"):
+                pack(plain)
+            different_lines(rig, 4)
+            rig.check(losses=[])
+            assert not rig.said("possible_duplicate")
+
+
+def mirrored_before_it_was_seen(make: Make) -> None:
+    """Likewise, but the copy came by a rename, as rsync makes it: so did rotated logs. It counts, and that is
+    said, whichever of the two is looked at first."""
+    for later in (-1, 1):
+        for name in ("access.log.2", "access__1.log"):
+            rig, old = begun(make)
+            rig.stop()
+            rig.rotate()
+            old.close()
+            rig.start()
+            rig.look()
+            different_lines(rig, 3)
+            shutil.copy(rig.path, copy := rig.beside(".access.log-20261123.Xa3f9Q"))
+            os.utime(copy, ns=(rig.path.stat().st_mtime_ns + later,) * 2)
+            copy.rename(rig.beside("access.log-20261123"))
+            rig.path.rename(rig.beside(name))
+            rig.settle()
+            assert sum((rig.seen - rig.expected).values()) == 3
+            assert not rig.expected - rig.seen
+            assert ["3 lines at most" in each for each in rig.said("possible_duplicate")] == [True]
+
+
+def copied_and_rotated_while_nobody_ran(make: Make) -> None:
+    """Of two files with the same lines, which have no time, either may be the copy. It counts, and that is
+    said, once."""
+    rig, old = begun(make)
+    rig.stop()
+    rig.renew(closing=old).close()
+    different_lines(rig, 3)
+    shutil.copy(rig.path, rig.beside("access.log-20261123"))
+    rig.rotate()
+    rig.writer()
+    rig.start()
+    rig.settle()
+    assert sum((rig.seen - rig.expected).values()) == 3
+    assert not rig.expected - rig.seen
+    assert ["3 lines at most" in each for each in rig.said("possible_duplicate")] == [True]
+
+
+def rotated_twice_before_it_was_seen(make: Make) -> None:
+    """By the hints both files were the log, though they hold the same lines."""
+    rig, old = begun(make)
+    rig.stop()
+    rig.rotate()
+    old.close()
+    rig.start()
+    rig.look()
+    for _ in range(2):
+        log = rig.writer()
+        for _ in range(3):
+            log.raw(EQUAL, EQUAL.rstrip())
+        log.close()
+        rig.rotate()
+    rig.check(losses=[])
+    assert not rig.said("possible_duplicate")
+
+
+class OneClosed(ReusedNumbers):
+    """One file can't be opened."""
+
+    closed, owner = "", 0  # its name; whose it is
+
+    def open(self, path: str) -> int:
+        if self.closed and path.endswith(self.closed):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return super().open(path)
+
+    def lstat(self, path: str) -> Seen:
+        seen = super().lstat(path)
+        return seen._replace(owner=self.owner) if self.closed and path.endswith(self.closed) else seen
+
+    def entries(self, directory: str) -> Iterator[tuple[str, int, bool]]:
+        for name, inode, is_file in super().entries(directory):
+            yield name, self.reused.get(inode, inode), is_file
+
+
+def inode_number_of_a_file_that_is_gone(make: Make, *, mine: bool) -> None:
+    """A file that can't be opened has it. Where it is somebody else's, no loss is told but that of the file
+    which is gone."""
+    files = OneClosed()
+    rig, old = begun(make, files=files)
+    gone = os.fstat(old.descriptor).st_ino
+    rig.stop()
+    rig.path.unlink()
+    (rig.root / "other").mkdir()
+    (closed := rig.root / "other" / "closed").write_bytes(b"what nobody may read\n")
+    files.reused = {closed.stat().st_ino: gone}
+    files.closed, files.owner = closed.name, os.geteuid() if mine else STRANGER
+    rig.writer().lines(1)
+    rig.start()
+    rig.check()
+    told = [loss.name for loss in rig.paper.losses]
+    assert told == [str(rig.path), *[str(closed)] * mine]
 
 
 def backup_of_a_mirror_after_a_kill(make: Make, *, rotates: bool) -> None:

@@ -31,6 +31,13 @@ TakesTheFirstText = twins.spoilt("TakesTheFirstText", "_discovery._texts.is_of_o
 GoesOnInACopy = twins.spoilt("GoesOnInACopy", "_discovery._go_on_where_more_is", lambda *_: None)
 # Takes a copy of what nobody has read yet, and the file itself.
 TakesBoth = twins.spoilt("TakesBoth", "_discovery._classifier._original", lambda fresh, _: fresh)
+# Does not ask what hints tell of copies.
+HearsOfNoCopies = twins.spoilt("HearsOfNoCopies", "_discovery._lineage.take_made", set)
+# Tells of a file that can't be opened, whose ever it is; or of none.
+FearsForAll = twins.spoilt("FearsForAll", "_discovery._classifier._is_told_as_gone", lambda *_: False)
+FearsForNone = twins.spoilt("FearsForNone", "_discovery._classifier._is_told_as_gone", lambda *_: True)
+# Says of files with the same lines that one may be a copy, though each was the log by the hints.
+DoubtsTheHints = twins.spoilt("DoubtsTheHints", "_discovery._lineage.carries", lambda path: False)
 # Takes a file that has all that was read of an open one for its copy.
 GoesOnNowhereElse = twins.spoilt("GoesOnNowhereElse", "_discovery._texts.after_held", lambda *_: None)
 
@@ -462,6 +469,10 @@ TWINS = {
     found.backup_of_what_is_older_than_our_time: KnowsItsOwnTextOnly,
     found.backup_written_over_the_log_and_mirrored: ComparesWhatWasReadOnly,
     found.mirror_written_in_the_same_moment: GoesByTimeAlone,
+    found.copied_before_it_was_seen: HearsOfNoCopies,
+    found.mirrored_before_it_was_seen: twins.SaysNoDuplicate,
+    found.copied_and_rotated_while_nobody_ran: twins.SaysNoDuplicate,
+    found.rotated_twice_before_it_was_seen: DoubtsTheHints,
     found.backup_of_a_mirror_that_is_rotated: GoesByOneText,
     found.backup_that_is_rotated: GoesByOneText,
     found.backup_that_is_rotated_and_compressed: ComparesNoPackedLines,
@@ -491,6 +502,16 @@ test_every_line_once, test_twin = promises(
         )
         for created in (False, True)
         for step, twin in ((1, twins.SaysNoDuplicate), (-1, TakesAnyOrder))
+    ),
+    *(
+        MadePromise(
+            found.inode_number_of_a_file_that_is_gone,
+            twin,
+            by="make",
+            label="mine" if mine else "others",
+            mine=mine,
+        )
+        for mine, twin in ((False, FearsForAll), (True, FearsForNone))
     ),
     *(
         MadePromise(

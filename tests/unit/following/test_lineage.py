@@ -67,6 +67,30 @@ def test_how_the_log_came_is_forgotten_with_what_happened_there(where: str, arri
     assert after(Moved("/copy", "/log"), Lost(where)).take_arrival() == arrival
 
 
+@pytest.mark.parametrize(
+    ("hints", "made"),
+    [
+        ((Appeared("/log.1"), Appeared("/log.2")), {"/log.1", "/log.2"}),
+        ((Appeared("/log.1"), Moved("/log.1", "/log.2")), {"/log.2"}),
+        ((Appeared("/log.1"), Appeared("/log.1.gz"), Gone("/log.1")), {"/log.1.gz"}),
+        # Of these, nothing tells what they were before, or what they are made of.
+        ((Appeared("/log.1", created=False), Moved("/other", "/log.2"), Appeared("/log.3.gz")), set()),
+        # These are or were the log, or are gone.
+        ((*AGAIN, Appeared("/log.2.gz")), set()),
+        ((Appeared("/log.1"), Moved("/log", "/log.1")), set()),
+        ((Appeared("/log.1"), Moved("/other", "/log.1")), set()),
+        ((Appeared("/log.1"), Gone("/log.1")), set()),
+        ((Appeared("/log.1"), Lost()), set()),
+        ((Appeared("/log.1"), Lost("/")), set()),
+        ((Appeared("/log.1"), Lost("/elsewhere")), {"/log.1"}),
+    ],
+)
+def test_what_was_created_under_another_name_was_not_the_log(hints: tuple[Hint, ...], made: set[str]) -> None:
+    lineage = after(*hints)
+    assert lineage.take_made() == made
+    assert lineage.take_made() == set()
+
+
 def test_what_was_looked_at_is_forgotten_under_all_its_names() -> None:
     lineage = after(*AGAIN, Appeared("/log.2.gz"))
     assert lineage.names() == {"/log.2", "/log.2.gz"}
