@@ -79,4 +79,4 @@ def run(arguments: argparse.Namespace) -> int:
         wants_stdout=arguments.json or arguments.output != "table",  # JSON in the journal is a wish
     )
     with assembled(config, host, told, reload=configured, once=arguments.once) as daemon:
-        return daemon.run_once() if arguments.once else daemon.run()
+        return daemon.run(once=arguments.once)

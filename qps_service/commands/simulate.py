@@ -13,6 +13,7 @@ from random import Random
 
 from qps_service.commands import format_of
 from qps_service.errors import EXIT_OK, EXIT_PROBLEM, UsageError
+from qps_service.formats.log_format import LogFormat
 from qps_service.simulation.log_file import LogFile
 from qps_service.simulation.simulator import FOREVER, IrregularPace, Simulator, SteadyPace
 from qps_service.simulation.traffic import Traffic
@@ -85,6 +86,28 @@ def run(arguments: argparse.Namespace) -> int:
     log_format = format_of(arguments)
     if log_format.is_auto or log_format.is_w3c:
         raise UsageError(f"--format {log_format.text} is for reading: name a format to write")
+    log, simulation = _made(arguments, log_format)
+    with _stops_held_back():
+        status = EXIT_OK
+        try:
+            log.open()
+            simulation.run()
+        except BrokenPipeError:
+            pass  # whoever read along has seen enough
+        except OSError as error:
+            status = _complain("write", arguments.output_file, error)
+        finally:
+            log.close()
+        if arguments.truth:
+            try:
+                _replace(arguments.truth, simulation.truth())
+            except OSError as error:
+                status = _complain("write the truth to", arguments.truth, error)
+    return status
+
+
+def _made(arguments: argparse.Namespace, log_format: LogFormat) -> tuple[LogFile, Simulator]:
+    """The log, and what will write to it."""
 
     def random(purpose: str) -> Random:
         """One stream for each purpose: the pace then has no influence on the lines."""
@@ -104,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
         random=random("late writers"),
     )
     rate = arguments.rate
-    simulation = Simulator(
+    return log, Simulator(
         Traffic(log_format, random("lines")),
         SteadyPace(rate) if rate else IrregularPace(random("pace")),
         log,
@@ -113,23 +136,6 @@ def run(arguments: argparse.Namespace) -> int:
         clock=time.monotonic_ns,
         pause=_stop_requested,
     )
-    with _stops_held_back():
-        status = EXIT_OK
-        try:
-            log.open()
-            simulation.run()
-        except BrokenPipeError:
-            pass  # whoever read along has seen enough
-        except OSError as error:
-            status = _complain("write", arguments.output_file, error)
-        finally:
-            log.close()
-        if arguments.truth:
-            try:
-                _replace(arguments.truth, simulation.truth())
-            except OSError as error:
-                status = _complain("write the truth to", arguments.truth, error)
-    return status
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -15,8 +15,9 @@ if it had one gets one. So it is with flat names; others keep / where it is allo
 """
 
 import re
-from typing import Protocol
 from zlib import crc32
+
+from qps_service.values.counts import Counted
 
 _HASHED = re.compile(rb"-[0-9a-f]{8}\Z")
 _HASH_LENGTH = 9  # with its dash
@@ -50,17 +51,6 @@ class Alphabet:
             # A checksum will do: who makes two routes share a name could have asked for the other at once.
             name = (name or b"_")[: self.limit - _HASH_LENGTH] + b"-%08x" % crc32(text)
         return name.decode("ascii")
-
-
-class Counted(Protocol):
-    """What a Key and a Row have in common."""
-
-    @property
-    def method(self) -> bytes: ...
-    @property
-    def route(self) -> bytes: ...
-    @property
-    def status(self) -> int: ...
 
 
 # Between dots. Graphite makes files of these, whose names may have 255 bytes; lines of StatsD are to fit into

@@ -26,11 +26,11 @@ from qps_service.network.udp import Datagrams
 from qps_service.notices.kinds import Notify
 from qps_service.notices.trouble import Trouble
 from qps_service.outputs.base import GoesOn, TakesReports
-from qps_service.outputs.metric_names import Alphabet, Counted, path_of_key, path_of_log
+from qps_service.outputs.metric_names import Alphabet, path_of_key, path_of_log
 from qps_service.outputs.vanished import Vanished
 from qps_service.reporting.report import TOLD_QUANTILES, quantiles
 from qps_service.text.endpoint import endpoint
-from qps_service.values.counts import Key
+from qps_service.values.counts import Counted, Key
 from qps_service.values.reports import Overview, Report
 
 _WORD = Alphabet("A-Za-z0-9_-", 64, flat=False)

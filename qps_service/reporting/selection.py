@@ -9,24 +9,14 @@ import re
 from collections.abc import Callable, Sequence
 from fnmatch import translate
 from functools import cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from qps_service.text.escape import show
 from qps_service.text.regex import regex
+from qps_service.values.counts import Counted
 from qps_service.values.latency import LatencyKey
 
 _STATUS = regex("[0-9](?:[0-9]{2}|xx)", re.ASCII | re.IGNORECASE)
-
-
-class Counted(Protocol):
-    """What a Key and a Row have in common."""
-
-    @property
-    def method(self) -> bytes: ...
-    @property
-    def route(self) -> bytes: ...
-    @property
-    def status(self) -> int: ...
 
 
 class Selection(NamedTuple):

@@ -104,47 +104,26 @@ def assembled(
     StateHeldError."""
     if once:
         config = _without_listeners(config)
-    clock, limit = SystemClock(), CpuLimit()
-    events = EventBook(told.notify, clock.unix)
-    waker = SignalWaker()
+    clock, limit, waker = SystemClock(), CpuLimit(), SignalWaker()
     waker.install()
     limit.install()
+    events = EventBook(told.notify, clock.unix)
     rule_time = RuleTime(limit, clock.now, told.notify)
     watchdog = watchdog_of(host.environment, os.getpid())
     supervisor = Supervisor(lambda text, fds: host.notify(text, fds=list(fds)), watchdog)
     # They stay open for all of its life: a reload may bring the output that serves them.
     inherited = [descriptor for descriptor, name in host.handed if name == LISTENER]
-    kept = [(descriptor, name) for descriptor, name in host.handed if name != LISTENER]
-    names = {log.was: log.name for log in config.logs if log.was} | {
-        log.name: log.name for log in config.logs
-    }
-    has_patterns = any(log.is_pattern for log in config.logs)
-    store = DescriptorStore(supervisor, kept, names, others=has_patterns)
-    state = StateDirectory(config.state) if config.state else None
-    if state:
-        state.acquire()
-    writer = LedgerWriter(
-        state.ledger if state else None,
-        boot=boot_id(),
-        notify=events.notify,
-        history=config.history,
-        is_ours=state.is_held if state else lambda: True,
-    )
-    watches = Watches(None if once else told.notify)
-    patterns = Patterns(Files(), watches, events.notify, writer.known_logs)
-    try:
+    store = _store(config, host, supervisor)
+    with _ledger(config, events.notify) as writer:
+        watches = Watches(None if once else told.notify)
+        patterns = Patterns(Files(), watches, events.notify, writer.known_logs)
+        # Without a ledger nobody could go on with what is kept.
+        keeps = bool(config.state) and not once
         daemon = Daemon(
             config,
             writer=writer,
             reload=reload,
-            make_pipeline=_pipelines_with(
-                store,
-                events.notify,
-                watches,
-                # Without a ledger nobody could go on with what is kept.
-                keeps=bool(state) and not once,
-                limited=rule_time,
-            ),
+            make_pipeline=_pipelines_with(store, events.notify, watches, keeps=keeps, limited=rule_time),
             patterns=patterns,
             drop_kept=store.drop,
             outputs=OutputGroup(told.outputs, lambda each: make_output(each, told.notify, inherited)),
@@ -158,6 +137,31 @@ def assembled(
         patterns.files = Files(daemon.alive)
         rule_time.is_reporting = lambda: daemon.is_reporting
         yield daemon
+
+
+def _store(config: Config, host: Host, supervisor: Supervisor) -> DescriptorStore:
+    """What systemd keeps of these logs."""
+    kept = [(descriptor, name) for descriptor, name in host.handed if name != LISTENER]
+    names = {log.was: log.name for log in config.logs if log.was}
+    names |= {log.name: log.name for log in config.logs}
+    return DescriptorStore(supervisor, kept, names, others=any(log.is_pattern for log in config.logs))
+
+
+@contextmanager
+def _ledger(config: Config, notify: Notify) -> Iterator[LedgerWriter]:
+    """What writes to the ledger, if there is to be one. Raises ConfigError, StateHeldError."""
+    state = StateDirectory(config.state) if config.state else None
+    if state:
+        state.acquire()
+    writer = LedgerWriter(
+        state.ledger if state else None,
+        boot=boot_id(),
+        notify=notify,
+        history=config.history,
+        is_ours=state.is_held if state else lambda: True,
+    )
+    try:
+        yield writer
     finally:
         writer.close()
         if state:

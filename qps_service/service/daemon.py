@@ -96,71 +96,68 @@ class Daemon:
         self._reload_wanted = False
         self.is_reporting = False  # whether the start is over, so that windows end
 
-    def run(self) -> int:
+    def run(self, *, once: bool = False) -> int:
         """Return after SIGTERM or SIGINT or the end of all input, and the last report, or when stdout's
-        reader is gone; the exit status."""
+        reader is gone; the exit status.
+
+        With `once`, read from where the ledger ends to the end of the logs, that of a pipe when nobody writes
+        to it any more, and report once. What the ledger does not take is not reported: the next run would
+        report it again."""
         try:
-            self._events.add(STARTED, f"qps-reporter {__version__} started")
-            self._start()
-            if not self._stopping:
-                self._supervisor.ready(self.status())
-            while not self._stopping and not self._pipelines.is_over:
-                self._wait()
-                now = self._look()
-                self._answer(now)
-                if self._reload_wanted:
-                    self._reload()
-                    continue
-                due = now if self._is_whole else self._looked
-                if due >= self._schedule.deadline and not self._stopping:
-                    self._pipelines.commit(due, report=True)
-                    self._rate = self._report(due)
-                    self._schedule.advance(due)
-                    self._part_with_ended(due)
-                    self._supervisor.status(self.status())
-                self._pipelines.begin_windows(now)
-            self._stop()
-            for pipeline in self._pipelines.followed:
-                pipeline.sweep()
-            now = self._catch_up(self._pipelines.followed)
-            self._events.add(STOPPED, f"qps-reporter {__version__} stopped")
-            self._pipelines.commit(now, report=True)
-            self._waker.hold_back()
-            self._report(now)
-            self._say_totals()
-            self._outputs.close()
+            return self._count_once() if once else self._serve()
         except OutputClosed as closed:
             return closed.status
         finally:
             self._waker.hold_back()
             self._pipelines.close()
             self._patterns.close()
+
+    def _serve(self) -> int:
+        self._events.add(STARTED, f"qps-reporter {__version__} started")
+        self._start()
+        if not self._stopping:
+            self._supervisor.ready(self.status())
+        while not self._stopping and not self._pipelines.is_over:
+            self._wait()
+            now = self._look()
+            self._answer(now)
+            if self._reload_wanted:
+                self._reload()
+                continue
+            due = now if self._is_whole else self._looked
+            if due >= self._schedule.deadline and not self._stopping:
+                self._pipelines.commit(due, report=True)
+                self._rate = self._report(due)
+                self._schedule.advance(due)
+                self._part_with_ended(due)
+                self._supervisor.status(self.status())
+            self._pipelines.begin_windows(now)
+        self._stop()
+        for pipeline in self._pipelines.followed:
+            pipeline.sweep()
+        now = self._catch_up(self._pipelines.followed)
+        self._events.add(STOPPED, f"qps-reporter {__version__} stopped")
+        self._pipelines.commit(now, report=True)
+        self._waker.hold_back()
+        self._report(now)
+        self._say_totals()
+        self._outputs.close()
         return EXIT_OK
 
-    def run_once(self) -> int:
-        """Read from where the ledger ends to the end of the logs, that of a pipe when nobody writes to it any
-        more, and report once; the exit status. What the ledger does not take is not reported: the next run
-        would report it again."""
-        try:
-            self._start()
-            now = self._clock.now()
-            while self._pipelines.is_open and not self._stopping:
-                self._wait()
-                now = self._look()
-                self._schedule.advance(now)
-            for pipeline in self._pipelines.followed:
-                pipeline.sweep()
-            if not self._pipelines.commit(now, report=True):
-                return EXIT_PROBLEM
-            self._waker.hold_back()
-            self._report(now)
-            self._outputs.close()
-        except OutputClosed as closed:
-            return closed.status
-        finally:
-            self._waker.hold_back()
-            self._pipelines.close()
-            self._patterns.close()
+    def _count_once(self) -> int:
+        self._start()
+        now = self._clock.now()
+        while self._pipelines.is_open and not self._stopping:
+            self._wait()
+            now = self._look()
+            self._schedule.advance(now)
+        for pipeline in self._pipelines.followed:
+            pipeline.sweep()
+        if not self._pipelines.commit(now, report=True):
+            return EXIT_PROBLEM
+        self._waker.hold_back()
+        self._report(now)
+        self._outputs.close()
         return EXIT_OK
 
     def alive(self) -> None:

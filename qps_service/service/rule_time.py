@@ -67,7 +67,7 @@ class CpuLimit:
     """Ends work after LIMIT of CPU time: by SIGVTALRM, whose handler raises. `re` calls handlers every few
     thousand steps, whatever it is doing, and ends by what they raise.
 
-    This is the one handler in the program that raises, and it does so only between two lines of `__call__`: a
+    This is the one handler in the service that raises, and it does so only between two lines of `__call__`: a
     signal that comes late finds `_is_working` false. One that was meant for earlier work, and comes when the
     next has begun, finds that this had no time to come to its limit; the timer goes on, and sends another.
     Work that takes less than the kernel's tick, some milliseconds, costs two system calls for the timer and

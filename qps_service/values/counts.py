@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 # Why a line is rejected; the first that applies, in this order. Ledgers have lines of `not_http` and `bytes`
 # from when those were reasons.
@@ -27,6 +27,17 @@ class Key(NamedTuple):
     method: bytes
     route: bytes
     status: int  # 0..999; 0 where nothing was answered
+
+
+class Counted(Protocol):
+    """What a Key and a report's Row have in common."""
+
+    @property
+    def method(self) -> bytes: ...
+    @property
+    def route(self) -> bytes: ...
+    @property
+    def status(self) -> int: ...
 
 
 class Counts(NamedTuple):

@@ -5,7 +5,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from qps_service.files.kernel import Seen
@@ -758,6 +758,18 @@ def moved_with_the_directory_after_a_rotation(make: Make) -> None:
     rig.check(losses=[])
 
 
+def put_back(rig: Rig, end: Callable[[], object]) -> None:
+    """A backup is made of the log, takes its place while nobody runs, and is written to."""
+    shutil.copy(rig.path, backup := rig.root / "backup")
+    rig.writer().lines(7)
+    rig.look()
+    end()
+    backup.rename(rig.path)
+    log = rig.writer()
+    log.lines(3)
+    log.close()
+
+
 def rotated_backup(
     make: Make, name: str, *, store: bool = False, before: int = 0, mirrored: bool = True
 ) -> None:
@@ -769,14 +781,7 @@ def rotated_backup(
     if mirrored:
         mirror(rig, 3)  # the text that ends here is all in the backup, and not all that was read of it
         rig.look()
-    shutil.copy(rig.path, rig.root / "backup")
-    rig.writer().lines(7)
-    rig.look()
-    rig.stop()
-    (rig.root / "backup").rename(rig.path)
-    log = rig.writer()
-    log.lines(3)
-    log.close()
+    put_back(rig, rig.stop)
     target = rig.beside(name)
     target.parent.mkdir(exist_ok=True)
     rig.path.rename(plain := target.with_suffix("") if target.suffix == ".gz" else target)
@@ -1099,12 +1104,7 @@ def backup_of_a_mirror_after_a_kill(make: Make, *, rotates: bool) -> None:
     rig, _ = begun(make)
     mirror(rig, 3)
     rig.look()
-    shutil.copy(rig.path, rig.root / "backup")
-    rig.writer().lines(7)
-    rig.look()
-    rig.kill()
-    (rig.root / "backup").rename(rig.path)
-    rig.writer().lines(3)
+    put_back(rig, rig.kill)
     if rotates:
         rig.renew()
     rig.start()

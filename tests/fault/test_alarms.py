@@ -277,16 +277,13 @@ def lines_known_again_after_a_kill(make: MakeRig) -> None:
     rig.check(losses=[])
 
 
-class GoesByTimesOfWriting(twins.Spoilt):
-    def spoil(self) -> None:
-        by_time = self._discovery._search.by_time
+def since_the_last(by_time: Any, wanted: Collection[Position], *rest: Any, **more: Any) -> dict[str, Seen]:
+    since = min(position.modified for position in wanted) // SECOND * SECOND
+    found = by_time(wanted, *rest, **more)
+    return {path: seen for path, seen in found.items() if seen.modified >= since}
 
-        def strictly(wanted: Collection[Position], *rest: Any, **more: Any) -> dict[str, Seen]:
-            since = min(position.modified for position in wanted) // SECOND * SECOND
-            found = by_time(wanted, *rest, **more)
-            return {path: seen for path, seen in found.items() if seen.modified >= since}
 
-        self._discovery._search.by_time = strictly  # type: ignore[method-assign]
+GoesByTimesOfWriting = twins.around("GoesByTimesOfWriting", "_discovery._search.by_time", since_the_last)
 
 
 class WantsProof(twins.Spoilt):

@@ -42,17 +42,13 @@ DoubtsTheHints = twins.spoilt("DoubtsTheHints", "_discovery._lineage.carries", l
 GoesOnNowhereElse = twins.spoilt("GoesOnNowhereElse", "_discovery._texts.after_held", lambda *_: None)
 
 
-class TrustsTimes(twins.Spoilt):
-    """Takes a copy for an older file by its time, whatever it holds."""
+def no_older(copy_of: Any, position: Position, *rest: Any) -> Found | None:
+    found: Found | None = copy_of(position, *rest)
+    return found if found and found.source.seen().modified >= position.modified else None
 
-    def spoil(self) -> None:
-        copy_of = self._discovery.copy_of
 
-        def no_older(position: Position, *rest: Any) -> Found | None:
-            found = copy_of(position, *rest)
-            return found if found and found.source.seen().modified >= position.modified else None
-
-        self._discovery.copy_of = no_older  # type: ignore[assignment]
+# Takes a copy for an older file by its time, whatever it holds.
+TrustsTimes = twins.around("TrustsTimes", "_discovery.copy_of", no_older)
 
 
 class LeavesNothingOut(twins.Spoilt):
@@ -70,16 +66,12 @@ class LeavesNothingOut(twins.Spoilt):
         self._discovery._go_on_where_more_is = lambda *_: None  # type: ignore[method-assign]
 
 
-class IgnoresThatItWentBack(twins.Spoilt):
-    """Looks for no file that is older than the log was when it was read last."""
-
-    def spoil(self) -> None:
-        by_time = self._discovery._search.by_time
-        self._discovery._search.by_time = (  # type: ignore[method-assign]
-            lambda *rest, since=None, **more: by_time(*rest, **more)
-        )
-
-
+# Looks for no file that is older than the log was when it was read last.
+IgnoresThatItWentBack = twins.around(
+    "IgnoresThatItWentBack",
+    "_discovery._search.by_time",
+    lambda by_time, *rest, since=None, **more: by_time(*rest, **more),
+)
 # Compares what was written over a text with that one only.
 KnowsItsOwnTextOnly = twins.spoilt(
     "KnowsItsOwnTextOnly",
@@ -128,63 +120,39 @@ class ProvesByOneText(twins.Spoilt):
         self._discovery._texts.resemblance = resemblance  # type: ignore[method-assign]
 
 
-class LooksBelowTheLogOnly(twins.Spoilt):
-    """Looks one level below the log's own directory, and nowhere else below."""
-
-    def spoil(self) -> None:
-        search = self._discovery._search
-        places = search._places
-
-        def no_deeper(wanted: Iterable[Position], directories: Any, *, beside: bool) -> Iterator[str]:
-            wanted = list(wanted)
-            last = {os.path.dirname(each.name) for each in wanted}
-            found = places(wanted, directories, beside=beside)
-            return (place for place in found if os.path.dirname(place) not in last)
-
-        search._places = no_deeper  # type: ignore[method-assign]
+def no_deeper(places: Any, wanted: Iterable[Position], directories: Any, *, beside: bool) -> Iterator[str]:
+    wanted = list(wanted)
+    last = {os.path.dirname(each.name) for each in wanted}
+    found = places(wanted, directories, beside=beside)
+    return (place for place in found if os.path.dirname(place) not in last)
 
 
-class FindsNoWayOfWhatWasHeld(twins.Spoilt):
-    """Looks for others only where something went that is not open."""
-
-    def spoil(self) -> None:
-        look = self._discovery._look_elsewhere
-        self._discovery._look_elsewhere = (  # type: ignore[method-assign]
-            lambda listing, directories, awaited, rotated, log: look(listing, directories, awaited, (), log)
-        )
-
-
+# Looks one level below the log's own directory, and nowhere else below.
+LooksBelowTheLogOnly = twins.around("LooksBelowTheLogOnly", "_discovery._search._places", no_deeper)
+# Looks for others only where something went that is not open.
+FindsNoWayOfWhatWasHeld = twins.around(
+    "FindsNoWayOfWhatWasHeld",
+    "_discovery._look_elsewhere",
+    lambda look, listing, directories, awaited, rotated, log: look(listing, directories, awaited, (), log),
+)
 # Looks for no text of a file that is open and was deleted.
 FindsNoCopiesOfWhatWasHeld = twins.spoilt(
     "FindsNoCopiesOfWhatWasHeld", "_discovery._copies_of_deleted", lambda *_: set()
 )
-
-
-class LearnsByDescriptors(twins.Spoilt):
-    """Learns where files of the log are from what the kernel tells, which is nothing of packed ones."""
-
-    def spoil(self) -> None:
-        learn = self._directories.learn
-        self._directories.learn = lambda path: not is_compressed(path) and learn(path)  # type: ignore[method-assign]
-
-
-class KnowsNoTimesOfOpenFiles(twins.Spoilt):
-    """Takes the time of an archive for nothing, where the file that it was made of is open."""
-
-    def spoil(self) -> None:
-        texts = self._discovery._texts
-        resemblance = texts.resemblance
-        texts.resemblance = lambda read, modified: resemblance(read, 0)  # type: ignore[method-assign]
-
-
-class MissesTheEnd(Follower):
-    """Does not see that a copy has the last line that was read."""
-
-    def read(self, now: int) -> Iterator[Chunk]:
-        with twins.replaced(
-            "KnownPart", lambda until, doubtful=0, _=0: KnownPart(until, doubtful), recognition
-        ):
-            yield from super().read(now)
+# Learns where files of the log are from what the kernel tells, which is nothing of packed ones.
+LearnsByDescriptors = twins.around(
+    "LearnsByDescriptors", "_directories.learn", lambda learn, path: not is_compressed(path) and learn(path)
+)
+# Takes the time of an archive for nothing, where the file that it was made of is open.
+KnowsNoTimesOfOpenFiles = twins.around(
+    "KnowsNoTimesOfOpenFiles",
+    "_discovery._texts.resemblance",
+    lambda resemblance, read, modified: resemblance(read, 0),
+)
+# Does not see that a copy has the last line that was read.
+MissesTheEnd = twins.while_reading(
+    *("MissesTheEnd", "KnownPart", lambda until, doubtful=0, _=0: KnownPart(until, doubtful), recognition)
+)
 
 
 class TrustsInodeNumbers(twins.Spoilt):
@@ -225,35 +193,25 @@ class ForgetsByNumber(twins.Spoilt):
         ignored.has = lambda identity: identity[:2] in ignored  # type: ignore[method-assign]
 
 
-class ComparesWithWhatIsLeft(Follower):
-    """Compares with what stands in a file that was cut, and not with what was read of it."""
-
-    def read(self, now: int) -> Iterator[Chunk]:
-        with twins.replaced("is_cut", lambda *_: False, read_texts):
-            yield from super().read(now)
+# Compares with what stands in a file that was cut, and not with what was read of it.
+ComparesWithWhatIsLeft = twins.while_reading("ComparesWithWhatIsLeft", "is_cut", lambda *_: False, read_texts)
 
 
-class GoesByLength(Follower):
-    """Takes a text for that of the file of which most was read, whatever a later one has of its own."""
-
-    def read(self, now: int) -> Iterator[Chunk]:
-        def is_longer(position: Position, known: Position, read: Read) -> bool:
-            return position.offset > known.offset and begins_alike(position, read)
-
-        with twins.replaced("goes_further", is_longer, known_files, read_texts):
-            yield from super().read(now)
+def is_longer(position: Position, known: Position, read: Read) -> bool:
+    return position.offset > known.offset and begins_alike(position, read)
 
 
-class GoesByNumbers(Follower):
-    """Takes a text for that of the later file, though it has all of the earlier one, too."""
+# Takes a text for that of the file of which most was read, whatever a later one has of its own.
+GoesByLength = twins.while_reading("GoesByLength", "goes_further", is_longer, known_files, read_texts)
 
-    def read(self, now: int) -> Iterator[Chunk]:
-        def is_later(position: Position, known: Position, read: Read) -> bool:
-            is_own = known.begun < known.offset < position.offset
-            return not (is_own and position.number < known.number) and goes_further(position, known, read)
 
-        with twins.replaced("goes_further", is_later, known_files, read_texts):
-            yield from super().read(now)
+def is_later(position: Position, known: Position, read: Read) -> bool:
+    is_own = known.begun < known.offset < position.offset
+    return not (is_own and position.number < known.number) and goes_further(position, known, read)
+
+
+# Takes a text for that of the later file, though it has all of the earlier one, too.
+GoesByNumbers = twins.while_reading("GoesByNumbers", "goes_further", is_later, known_files, read_texts)
 
 
 class FoundNoLog(twins.Spoilt):
@@ -282,29 +240,16 @@ class KnowsNoLaterText(twins.Spoilt):
         self._known_files.known_part = of_one  # type: ignore[method-assign]
 
 
-class KnowsNoNames(twins.Spoilt):
-    """Does not ask what an archive is made of."""
-
-    def spoil(self) -> None:
-        resembles = self._known_files.resembles
-        self._known_files.resembles = lambda *given, **_: resembles(*given)  # type: ignore[method-assign]
-
-
+# Does not ask what an archive is made of.
+KnowsNoNames = twins.around(
+    "KnowsNoNames", "_known_files.resembles", lambda resembles, *given, **_: resembles(*given)
+)
 # Takes an archive of one file for the copy of another.
 TakesAnyArchive = twins.spoilt("TakesAnyArchive", "_discovery._texts.is_made_of_held", lambda *_: False)
-
-
-class TakesAnyOrder(Follower):
-    """Says of lines that they may be a copy's in whatever order they come."""
-
-    def read(self, now: int) -> Iterator[Chunk]:
-        def has_lines_of(tail: bytes, other: bytes) -> bool:
-            return bool(tail and other)
-
-        with twins.replaced("has_row_of", has_lines_of, read_texts):
-            yield from super().read(now)
-
-
+# Says of lines that they may be a copy's in whatever order they come.
+TakesAnyOrder = twins.while_reading(
+    "TakesAnyOrder", "has_row_of", lambda tail, other: bool(tail and other), read_texts
+)
 # Takes each text that begins one, and has its time, for its copy.
 TakesBeginningsForCopies = twins.spoilt(
     "TakesBeginningsForCopies",
@@ -313,59 +258,36 @@ TakesBeginningsForCopies = twins.spoilt(
 )
 
 
-class TakesThoseOfLostFilesForCopies(twins.Spoilt):
-    """Likewise, of texts whose files are gone."""
-
-    def spoil(self) -> None:
-        resembles = self._known_files.resembles
-
-        def by_time(read: Read, is_present: Any, modified: Any = None, name: Any = None) -> Any:
-            found, known = resembles(read, is_present, modified, name)
-            is_copy = found is Resemblance.ALIKE and known is not None and known.modified == modified
-            return (Resemblance.COPY, None) if is_copy else (found, known)
-
-        self._known_files.resembles = by_time  # type: ignore[method-assign]
+def by_time(resembles: Any, read: Read, is_present: Any, modified: Any = None, name: Any = None) -> Any:
+    found, known = resembles(read, is_present, modified, name)
+    is_copy = found is Resemblance.ALIKE and known is not None and known.modified == modified
+    return (Resemblance.COPY, None) if is_copy else (found, known)
 
 
-class GoesOnTwice(Follower):
-    """Goes on with a log, and with a copy of it that it looked at first."""
-
-    def read(self, now: int) -> Iterator[Chunk]:
-        with twins.replaced("leave_out", lambda *_: None, Surroundings):
-            yield from super().read(now)
-
-
-class TrustsTheNameAndNumber(Follower):
-    """Takes a file that has name and inode's number of one that was read for that one."""
-
-    def read(self, now: int) -> Iterator[Chunk]:
-        def is_there(self: StillThere, position: Position) -> bool:
-            return self._files.is_at(position.name, position.identity[:2])
-
-        with twins.replaced("__call__", is_there, StillThere):
-            yield from super().read(now)
-
-
-class KnowsItByItsNumberAlone(twins.Spoilt):
-    """Takes nothing where a directory was moved to but what it had open."""
-
-    def spoil(self) -> None:
-        self._discovery._search.named_like = lambda *_: {}  # type: ignore[method-assign]
-
-
+# Likewise, of texts whose files are gone.
+TakesThoseOfLostFilesForCopies = twins.around(
+    "TakesThoseOfLostFilesForCopies", "_known_files.resembles", by_time
+)
+# Goes on with a log, and with a copy of it that it looked at first.
+GoesOnTwice = twins.while_reading("GoesOnTwice", "leave_out", lambda *_: None, Surroundings)
+# Takes a file that has name and inode's number of one that was read for that one.
+TrustsTheNameAndNumber = twins.while_reading(
+    "TrustsTheNameAndNumber",
+    "__call__",
+    lambda self, position: self._files.is_at(position.name, position.identity[:2]),
+    StillThere,
+)
+# Takes nothing where a directory was moved to but what it had open.
+KnowsItByItsNumberAlone = twins.spoilt(
+    "KnowsItByItsNumberAlone", "_discovery._search.named_like", lambda *_: {}
+)
 # Says nothing of what it can't tell from a copy.
 LosesInSilence = twins.spoilt("LosesInSilence", "_discovery.take_losses", list)
 
 # Goes on where one text ends, or leaves out what begins one, whatever another tells of the lines that follow.
 GoesByOneText = twins.spoilt("GoesByOneText", "_discovery._texts.after_parting", lambda *_: None)
-
-
-class ComparesNoPackedLines(Follower):
-    """Looks for what it knows of an archive line by line where a plain file would end."""
-
-    def read(self, now: int) -> Iterator[Chunk]:
-        with twins.replaced("COPY_LIMIT", 0, recognition):
-            yield from super().read(now)
+# Looks for what it knows of an archive line by line where a plain file would end.
+ComparesNoPackedLines = twins.while_reading("ComparesNoPackedLines", "COPY_LIMIT", 0, recognition)
 
 
 class ComparesWhatWasReadOnly(Follower):

@@ -14,7 +14,7 @@ from qps_service.files.unpacking import Unpacking
 from qps_service.following import generation
 from qps_service.following.known_files import KnownFiles
 from qps_service.values.positions import Identity
-from tests.fault.restarts import PACKERS, pack
+from tests.fault.restarts import PACKERS, begun, pack
 from tests.fault.scenarios import Make
 from tests.following import CountingFiles, Paper, Rig
 from tests.ledgers import position
@@ -26,11 +26,7 @@ from tests.promised import Promise, answers, promises
 def read_packed(make: Make, suffix: str) -> tuple[Rig, CountingFiles, Path]:
     """A log that was rotated and compressed while nobody ran, and was read to its end since."""
     files = CountingFiles()
-    rig = make(files=files)
-    old = rig.writer()
-    rig.look()
-    old.lines(3000)
-    rig.look()
+    rig, old = begun(make, files=files)
     rig.stop()
     old.lines(3000)
     old.close()
@@ -113,11 +109,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def stopped(make: Make, files: Files) -> Rig:
     """A log that was rotated and compressed some times since anybody read it."""
-    rig = make(files=files)
-    writer = rig.writer()
-    rig.look()
-    writer.lines(20)
-    rig.look()
+    rig, writer = begun(make, files=files)
     rig.stop()
     for _ in range(ARCHIVES):
         writer.lines(LINES)

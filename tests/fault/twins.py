@@ -1,9 +1,9 @@
 """Followers that are broken on purpose, each in the way of a known mistake."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 from qps_service.files import recognition
@@ -47,17 +47,42 @@ class Spoilt(Follower):
         raise NotImplementedError
 
 
+def _holder(follower: Follower, part: str) -> tuple[Any, str]:
+    """What has this part of a follower, which is written as from itself: a.b.c."""
+    *owners, attribute = part.split(".")
+    owner = reduce(getattr, owners, follower)
+    assert hasattr(owner, attribute)
+    return owner, attribute
+
+
 def spoilt(name: str, *parts: Any) -> type[Follower]:
-    """One that has something else for each of its parts, which are written as from itself: a.b.c, value."""
+    """One that has something else for each of its parts: a part, and the other."""
 
     def spoil(follower: Follower) -> None:
         for part, value in zip(parts[::2], parts[1::2], strict=True):
-            *owners, attribute = part.split(".")
-            owner = reduce(getattr, owners, follower)
-            assert hasattr(owner, attribute)
-            setattr(owner, attribute, value)
+            setattr(*_holder(follower, part), value)
 
     return type(name, (Spoilt,), {"spoil": spoil})
+
+
+def around(name: str, part: str, instead: Callable[..., Any]) -> type[Follower]:
+    """One whose part is asked through another, which gets the real one first."""
+
+    def spoil(follower: Follower) -> None:
+        holder = _holder(follower, part)
+        setattr(*holder, partial(instead, getattr(*holder)))
+
+    return type(name, (Spoilt,), {"spoil": spoil})
+
+
+def while_reading(name: str, part: str, value: object, *owners: object) -> type[Follower]:
+    """One for whose reads this part of these modules or classes is another."""
+
+    def read(self: Follower, now: int) -> Iterator[Chunk]:
+        with replaced(part, value, *owners):
+            yield from Follower.read(self, now)
+
+    return type(name, (Follower,), {"read": read})
 
 
 def unlike(*_: Any, **__: Any) -> tuple[Resemblance, None]:
@@ -150,28 +175,21 @@ class WithOtherGenerations(Spoilt):
         raise NotImplementedError
 
 
-class LooksInEveryDirectoryAlike(Spoilt):
-    """Takes whatever differs in its number from a rotated file's path for the log's."""
-
-    def spoil(self) -> None:
-        search = self._discovery._search
-        named_like = search.named_like
-        search.named_like = lambda paths, log: named_like(paths, "")  # type: ignore[method-assign]
+# Takes whatever differs in its number from a rotated file's path for the log's.
+LooksInEveryDirectoryAlike = around(
+    "LooksInEveryDirectoryAlike",
+    "_discovery._search.named_like",
+    lambda named_like, paths, log: named_like(paths, ""),
+)
 
 
 def in_other_surroundings(name: str, **other: Any) -> type[Follower]:
     """One that classifies each file by other surroundings."""
 
-    def spoil(follower: Follower) -> None:
-        classifier = follower._discovery._classifier
-        consider = classifier.consider
+    def considered(consider: Any, path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
+        return consider(path, seen, surroundings._replace(**other), **more)
 
-        def considered(path: str, seen: Seen, surroundings: Surroundings, **more: Any) -> Any:
-            return consider(path, seen, surroundings._replace(**other), **more)
-
-        classifier.consider = considered  # type: ignore[method-assign]
-
-    return type(name, (Spoilt,), {"spoil": spoil})
+    return around(name, "_discovery._classifier.consider", considered)
 
 
 # Asks for nobody's name.
@@ -184,17 +202,13 @@ KnowsNoFormerOwner = in_other_surroundings(
 )
 
 
-class TakesEveryOwnersCopies(Spoilt):
-    """Of what a truncation took away."""
+def of_all_owners(copy_of: Any, *given: Any) -> Any:
+    with replaced("Owners", lambda *_: lambda path, seen: False, discovery):
+        return copy_of(*given)
 
-    def spoil(self) -> None:
-        copy_of = self._discovery.copy_of
 
-        def of_all(*arguments: Any) -> Any:
-            with replaced("Owners", lambda *_: lambda path, seen: False, discovery):
-                return copy_of(*arguments)
-
-        self._discovery.copy_of = of_all  # type: ignore[assignment,method-assign]
+# Takes every owner's file for what a truncation took away.
+TakesEveryOwnersCopies = around("TakesEveryOwnersCopies", "_discovery.copy_of", of_all_owners)
 
 
 class GoesByTimes(Spoilt):
@@ -357,12 +371,8 @@ class ByInodeNumber(Follower):
         yield Chunk(_Nobody(), data)  # type: ignore[arg-type]
 
 
-class IgnoresTheLink(Spoilt):
-    """Looks only where the link is, not where it leads."""
-
-    def spoil(self) -> None:
-        look = self._directories.look
-        self._directories.look = lambda *given: look(*given)[:1]  # type: ignore[method-assign]
+# Looks only where the link is, not where it leads.
+IgnoresTheLink = around("IgnoresTheLink", "_directories.look", lambda look, *given: look(*given)[:1])
 
 
 class StartsAnew(Follower):
@@ -503,16 +513,14 @@ class ThinksNothingWent(Spoilt):
         self._discovery._search.named_like = elsewhere  # type: ignore[method-assign]
 
 
-class KnowsNoLateDay(Spoilt):
-    """Takes the latest file for the log, and files with other dates for what they are beside any log."""
-
-    def spoil(self) -> None:
-        look = self._directories.look
-
-        def undated(*given: Any) -> Any:
-            return [each._replace(is_dated=False, base=each.name or each.base) for each in look(*given)]
-
-        self._directories.look = undated  # type: ignore[method-assign,assignment]
+# Takes the latest file for the log, and files with other dates for what they are beside any log.
+KnowsNoLateDay = around(
+    "KnowsNoLateDay",
+    "_directories.look",
+    lambda look, *given: [
+        each._replace(is_dated=False, base=each.name or each.base) for each in look(*given)
+    ],
+)
 
 
 class FollowsNoLinks(Spoilt):

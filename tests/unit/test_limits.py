@@ -46,7 +46,7 @@ from qps_service.scanning.options import ScanOptions
 from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import make_scanner
 from qps_service.service.pipeline import _limits, _scan_options
-from qps_service.values.counts import OTHER, SAMPLE_LIMIT, Counts, Key, Sample, Scanned
+from qps_service.values.counts import OTHER, Counts, Key, Scanned
 from qps_service.values.positions import Identity, IgnoredFile, Position
 from qps_service.values.reports import Window
 from tests.following import BlindFiles, Rig
@@ -105,12 +105,6 @@ def long_lists_of_formats_are_refused() -> None:
     assert len(as_list([compile_format("json")] * LIST_LIMIT).listed) == LIST_LIMIT
     with pytest.raises(ValueError, match="expected 1 to 8 formats"):
         as_list([compile_format("json")] * (LIST_LIMIT + 1))
-
-
-def samples_are_short() -> None:
-    scanner = PureScanner(ScanOptions(compile_format("default"), LINE), print)
-    scanner.scan(b"x" * 2 * SAMPLE_LIMIT + b"\n")
-    assert scanner.take().sample == Sample("fields", b"x" * SAMPLE_LIMIT)
 
 
 # --- routes
@@ -406,7 +400,6 @@ test_promise, test_twin = promises(
         deep_json_ends_the_line: [Doubled("formats.json_members:DEPTH_LIMIT")],
         formats_with_many_members_are_refused: [Doubled("formats.json_lines:MEMBERS_LIMIT")],
         long_lists_of_formats_are_refused: [Doubled("formats.presets:LIST_LIMIT")],
-        samples_are_short: [Doubled("scanning.pure:SAMPLE_LIMIT")],
         further_routes_are_other: [Doubled("max_routes")],
         long_routes_are_other: [Doubled("max_route")],
         further_routes_of_a_summary_are_other: [Doubled("commands.summarize:MAX_ROUTES")],

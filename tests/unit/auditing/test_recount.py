@@ -295,30 +295,32 @@ def check_found(find: Callable[[Log], None], tmp_path: Path, links: int) -> None
         log.stop()
 
 
-def target_rotated(log: Log) -> None:
-    """By the name of the target, and compressed once it was let go."""
+def moved_on(log: Log, move: Callable[[int], Path]) -> None:
+    """Twice; where the file is then that was the log is compressed once it was let go."""
     for number in range(2):
-        rotated = log.target.with_name(f"{log.target.name}.{number}")
-        log.target.rename(rotated)
-        log.target.touch()
-        log.lines(3)
-        log.look()
-        log.look()
-    rotated.with_name(f"{rotated.name}.gz").write_bytes(gzip.compress(rotated.read_bytes()))
-    rotated.unlink()
-
-
-def set_anew(log: Log) -> None:
-    """Each time to a file of another name, in another directory; the one before is compressed."""
-    for number in range(2):
-        before = log.target
-        log.point(log.path.parent / f"day-{number}" / f"of-{number}.log")
+        before = move(number)
         log.target.touch()
         log.lines(3)
         log.look()
         log.look()
     before.with_name(f"{before.name}.gz").write_bytes(gzip.compress(before.read_bytes()))
     before.unlink()
+
+
+def target_rotated(log: Log) -> None:
+    """By the name of the target."""
+    moved_on(log, lambda number: log.target.rename(log.target.with_name(f"{log.target.name}.{number}")))
+
+
+def set_anew(log: Log) -> None:
+    """Each time to a file of another name, in another directory."""
+
+    def move(number: int) -> Path:
+        before = log.target
+        log.point(log.path.parent / f"day-{number}" / f"of-{number}.log")
+        return before
+
+    moved_on(log, move)
 
 
 def renamed(log: Log) -> None:

@@ -16,6 +16,7 @@ from qps_service.scanning import _scan, pure
 from qps_service.scanning.pure import PureScanner
 from qps_service.scanning.scanner import Scanner
 from qps_service.values.counts import REASONS, SAMPLE_LIMIT, Counts, Key, Sample, Scanned
+from tests.limits import Doubled
 from tests.promised import Patches, promises, twin
 from tests.unit.conftest import MakeScanner, by_each, pure_scanner
 
@@ -293,8 +294,8 @@ def test_what_a_format_does_not_tell(make_scanner: MakeScanner) -> None:
     assert told(found) == (2, {Key(b"-", b"/a", 200): Counts(2, 0)}, {}, None)
 
 
-def test_the_first_reject_is_the_sample_and_is_cut(make_scanner: MakeScanner) -> None:
-    found = scanned(make_scanner(DEFAULT, LIMIT), b"x" * 1000 + b"\n", line(status=b"x"))
+def the_first_reject_is_the_sample_and_is_cut(make: MakeScanner) -> None:
+    found = scanned(make(DEFAULT, LIMIT), b"x" * 1000 + b"\n", line(status=b"x"))
     assert found.sample == Sample("fields", b"x" * SAMPLE_LIMIT)
     assert found.rejects == {"fields": 1, "status": 1}
 
@@ -369,5 +370,7 @@ OTHERWISE = {
 TWINS = {twin.__name__: partial(pure_scanner, kind=twin) for twin in (DropsBadStatuses, SplitsAtReturns)}
 
 test_promise, test_twin = promises(
-    *by_each(method_route_and_status_decide, OTHERWISE), *by_each(check_conservation, TWINS)
+    *by_each(method_route_and_status_decide, OTHERWISE),
+    *by_each(check_conservation, TWINS),
+    *by_each(the_first_reject_is_the_sample_and_is_cut, [Doubled("scanning.pure:SAMPLE_LIMIT")]),
 )

@@ -170,7 +170,7 @@ def a_pass_tells_what_is_in_the_ledger(tmp_path: Path) -> None:
         service.write(3)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Ledger, "commit", committed)
-            told.append((service.daemon.run_once(), service.requests))
+            told.append((service.daemon.run(once=True), service.requests))
         service.writer.close()
     assert told == [(EXIT_OK, [0]), (EXIT_OK, [3]), (EXIT_PROBLEM, []), (EXIT_PROBLEM, []), (EXIT_OK, [9])]
     with daemons.read(tmp_path) as ledger:

@@ -90,7 +90,7 @@ def once_reads_to_the_end(tmp_path: Path) -> None:
     for seconds in (1, 15, 31):
         service.world.at(seconds, lambda: os.write(both, LINE))
     service.world.hint(33, lambda: os.close(both))
-    assert service.daemon.run_once() == EXIT_OK
+    assert service.daemon.run(once=True) == EXIT_OK
     service.writer.close()
     assert service.requests == [3]
     assert 33 <= service.world.seconds < 34
