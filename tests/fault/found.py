@@ -387,9 +387,9 @@ def rotated_file_whose_first_line_is_the_logs(make: Make) -> None:
     assert rig.said("possible_duplicate")
 
 
-def different_lines(rig: Rig, count: int) -> None:
+def different_lines(rig: Rig, count: int, path: Path | None = None) -> None:
     """Lines without a time, none of which is like another."""
-    writer, first = rig.writer(), len(rig.expected)
+    writer, first = rig.writer(path), len(rig.expected)
     for number in range(first, first + count):
         line = b"GET /%d 200" % number
         writer.raw(line + b"\n", line)
@@ -980,17 +980,21 @@ def copied_before_it_was_seen(make: Make) -> None:
     """A process started where no log is, and hears how one comes, is copied, and perhaps goes to another
     name. Its lines have no time: hints tell what is a copy."""
     for name in ("", "access.log.2", "access__1.log", "access.log.2.gz"):
-        for is_linked in (False, True):
+        for comes in ("written", "through a link", *["by a rename"] * (name != "")):
             rig, old = begun(make)
             rig.renew(closing=old)
             rig.stop()
             rig.rotate()
-            if is_linked:
+            if comes == "through a link":
                 (rig.root / "day").mkdir()
                 rig.path.symlink_to(rig.root / "day/access.log")
             rig.start()
             rig.look()
-            different_lines(rig, 3)
+            if comes == "by a rename":
+                different_lines(rig, 3, new := rig.root / "new")
+                new.rename(rig.path)
+            else:
+                different_lines(rig, 3)
             log = rig.path.resolve()
             for copy in ("access.log-20261123", "access.log.bak"):
                 shutil.copy(log, log.with_name(copy))
@@ -1043,19 +1047,31 @@ def copied_and_rotated_while_nobody_ran(make: Make) -> None:
 
 
 def rotated_twice_before_it_was_seen(make: Make) -> None:
-    """By the hints both files were the log, though they hold the same lines."""
-    rig, old = begun(make)
-    rig.stop()
-    rig.rotate()
-    old.close()
-    rig.start()
+    """By the hints both files were the log, though they hold the same lines. So does one that was let go, and
+    gets a late line."""
+    rig = make()
     rig.look()
-    for _ in range(2):
-        log = rig.writer()
-        for _ in range(3):
+
+    def write(path: Path, count: int) -> None:
+        log = rig.writer(path)
+        for _ in range(count):
             log.raw(EQUAL, EQUAL.rstrip())
         log.close()
+
+    write(rig.path, 2)
+    rig.look()
+    let_go = rig.rotate()
+    rig.writer().close()
+    rig.look_often(3, 61)
+    rig.stop()
+    rig.rotate()
+    rig.start()
+    rig.look()
+    write(let_go, 1)
+    for _ in range(2):
+        write(rig.path, 3)
         rig.rotate()
+    rig.writer()
     rig.check(losses=[])
     assert not rig.said("possible_duplicate")
 
