@@ -5,7 +5,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from qps_service.files.kernel import Seen
@@ -758,12 +758,12 @@ def moved_with_the_directory_after_a_rotation(make: Make) -> None:
     rig.check(losses=[])
 
 
-def put_back(rig: Rig, end: Callable[[], object]) -> None:
+def put_back(rig: Rig, *, kills: bool = False) -> None:
     """A backup is made of the log, takes its place while nobody runs, and is written to."""
     shutil.copy(rig.path, backup := rig.root / "backup")
     rig.writer().lines(7)
     rig.look()
-    end()
+    rig.kill() if kills else rig.stop()
     backup.rename(rig.path)
     log = rig.writer()
     log.lines(3)
@@ -781,7 +781,7 @@ def rotated_backup(
     if mirrored:
         mirror(rig, 3)  # the text that ends here is all in the backup, and not all that was read of it
         rig.look()
-    put_back(rig, rig.stop)
+    put_back(rig)
     target = rig.beside(name)
     target.parent.mkdir(exist_ok=True)
     rig.path.rename(plain := target.with_suffix("") if target.suffix == ".gz" else target)
@@ -1120,7 +1120,7 @@ def backup_of_a_mirror_after_a_kill(make: Make, *, rotates: bool) -> None:
     rig, _ = begun(make)
     mirror(rig, 3)
     rig.look()
-    put_back(rig, rig.kill)
+    put_back(rig, kills=True)
     if rotates:
         rig.renew()
     rig.start()
