@@ -309,12 +309,8 @@ GoesByTimeAlone = twins.spoilt(
 )
 
 
-class KnowsNoAges(Follower):
-    """Takes what has the name of a file that was empty for that file, however old it is."""
-
-    def read(self, now: int) -> Iterator[Chunk]:
-        with twins.replaced("_whole_seconds", lambda _: 0, classification):
-            yield from super().read(now)
+# Takes what has the name of a file that was empty for that file, however old it is.
+KnowsNoAges = twins.while_reading("KnowsNoAges", "_whole_seconds", lambda _: 0, classification)
 
 
 class LooksWhereTheLinkLeads(twins.Spoilt):
@@ -333,12 +329,8 @@ class LooksWhereTheLinkLeads(twins.Spoilt):
         self._discovery._list = inside  # type: ignore[method-assign]
 
 
-class LooksForTheLogAlone(Follower):
-    """Looks for no file that a rotation left where the log's link leads, while that is away."""
-
-    def read(self, now: int) -> Iterator[Chunk]:
-        with twins.replaced("is_sibling", lambda *_: False, search):
-            yield from super().read(now)
+# Looks for no file that a rotation left where the log's link leads, while that is away.
+LooksForTheLogAlone = twins.while_reading("LooksForTheLogAlone", "is_sibling", lambda *_: False, search)
 
 
 # Takes what was rotated beside another log for its own.
