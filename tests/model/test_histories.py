@@ -639,8 +639,8 @@ class History(RuleBasedStateMachine):
     @rule(kills=st.booleans(), count=st.integers(0, 20))
     def end(self, kills: bool, count: int) -> None:
         if kills:
-            if self.rig.store is None:
-                self.look_now()  # of what was deleted nothing is left after the kill
+            if self.rig.store is None or self.is_unmounted:
+                self.look_now()  # of what was deleted, or will be hidden, nothing may be left after the kill
             if count and not self.is_unmounted:
                 self.current().lines(count)
             self.rig.look(commit=False)
