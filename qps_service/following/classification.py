@@ -228,9 +228,10 @@ class Classifier:
         """Whether nothing but an inode's number tells that a file which can't be opened is what is awaited,
         and it is somebody's who never had the log. What is awaited and not found is told in any case."""
         owners = self._known_files.owners()
-        is_awaited = any(each.identity.inode == seen.inode for each in self._known_files.expected())
+        awaited = [each for each in self._known_files.expected() if each.identity.inode == seen.inode]
         is_strange = bool(owners) and seen.owner not in {0, *owners}
-        return path in surroundings.elsewhere and is_awaited and is_strange
+        has_name = path not in surroundings.elsewhere or any(each.name == path for each in awaited)
+        return bool(awaited) and is_strange and not has_name
 
     def _descends(self, path: str, surroundings: Surroundings) -> bool:
         """Whether the history of its names tells that the file was the log."""

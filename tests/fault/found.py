@@ -1097,7 +1097,7 @@ class OneClosed(ReusedNumbers):
 
 def inode_number_of_a_file_that_is_gone(make: Make, *, mine: bool) -> None:
     """A file that can't be opened has it. Where it is somebody else's, no loss is told but that of the file
-    which is gone."""
+    which is gone; unless it has the name, too, that this had."""
     files = OneClosed()
     rig, old = begun(make, files=files)
     gone = os.fstat(old.descriptor).st_ino
@@ -1112,6 +1112,22 @@ def inode_number_of_a_file_that_is_gone(make: Make, *, mine: bool) -> None:
     rig.check()
     told = [loss.name for loss in rig.paper.losses]
     assert told == [str(rig.path), *[str(closed)] * mine]
+
+
+def given_to_somebody_else(make: Make) -> None:
+    """A file of the log that has a name like no rotation's, and can't be opened since. It has more."""
+    files = OneClosed()
+    rig, old = begun(make, files=files)
+    rig.path.rename(rig.beside("app-29Nov"))
+    rig.writer().lines(1)
+    rig.look()
+    rig.stop()
+    old.lines(1)
+    files.closed, files.owner = "app-29Nov", STRANGER
+    rig.renew()
+    rig.start()
+    rig.look()
+    assert any("app-29Nov cannot be opened" in each for each in rig.losses())
 
 
 def backup_of_a_mirror_after_a_kill(make: Make, *, rotates: bool) -> None:

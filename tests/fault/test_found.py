@@ -386,6 +386,7 @@ TWINS = {
     found.copied_before_it_was_seen: HearsOfNoCopies,
     found.mirrored_before_it_was_seen: twins.SaysNoDuplicate,
     found.copied_and_rotated_while_nobody_ran: twins.SaysNoDuplicate,
+    found.given_to_somebody_else: FearsForNone,
     found.rotated_twice_before_it_was_seen: DoubtsTheHints,
     found.backup_of_a_mirror_that_is_rotated: GoesByOneText,
     found.backup_that_is_rotated: GoesByOneText,
