@@ -454,6 +454,8 @@ class Classifier:
             # A mirror that was rotated and compressed before anybody looked may have more.
             return (self._after_held(fresh, surroundings) if is_compressed(path) else None) or mine
         if not surroundings.log_was_replaced:
+            if known and plain_name(path) == known.name != path and not surroundings.is_present(known):
+                return self._continued(fresh, known, surroundings) or mine
             if held is Resemblance.ALIKE and seen.changed >= surroundings.since:
                 # A log that was cut and has the same lines again, as many or more, is as if nothing had been.
                 self._lose(PossibleLoss(COPIED, path, None if is_compressed(path) else seen.size))

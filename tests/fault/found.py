@@ -11,7 +11,7 @@ from pathlib import Path
 from qps_service.files.kernel import Seen
 from tests.fault.devices import ReusedNumbers
 from tests.fault.restarts import begun, pack
-from tests.fault.scenarios import Make
+from tests.fault.scenarios import Make, followed
 from tests.following import LINE_SIZE, SECOND, BlindFiles, NoInotify, Rig, WallClock
 from tests.model.toy_disk import STRANGER, ToyFiles
 
@@ -953,6 +953,22 @@ def empty_when_it_was_let_go(make: Make) -> None:
             late.lines(2)
         pack(empty)
         rig.check(losses=[])
+
+
+def compressed_with_one_more_line_without_a_time(make: Make) -> None:
+    """Its first line proves nothing, but it has the name of a file of which so much was read, and is gone."""
+    rig, writer = followed(make, files=BlindFiles())
+    writer.raw(b"one\n")
+    rig.look()
+    rotated = rig.rotate()
+    rig.writer().raw(b"another\n")
+    rig.look_often(2, 61)
+    rig.stop()
+    writer.raw(b"two\n")
+    pack(rotated)
+    rig.start()
+    rig.settle()
+    assert rig.seen == {b"one": 1, b"two": 1, b"another": 1}
 
 
 def rotated_before_a_process_that_saw_no_log(make: Make) -> None:

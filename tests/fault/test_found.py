@@ -333,6 +333,8 @@ class LooksWhereTheLinkLeads(twins.Spoilt):
 LooksForTheLogAlone = twins.while_reading("LooksForTheLogAlone", "is_sibling", lambda *_: False, search)
 
 
+# Goes by the names of no archives.
+GoesByPlainNames = twins.while_reading("GoesByPlainNames", "plain_name", lambda path: path, classification)
 # Takes what was rotated beside another log for its own.
 KnowsNoOthers = twins.spoilt("KnowsNoOthers", "_discovery.leave", lambda others: None)
 
@@ -373,6 +375,7 @@ TWINS = {
     found.lines_that_an_earlier_text_has_too: GoesByNumbers,
     found.rotated_where_a_link_leads_that_is_away: FoundNoLog,
     found.empty_where_the_link_led_before: LooksWhereTheLinkLeads,
+    found.compressed_with_one_more_line_without_a_time: GoesByPlainNames,
     found.lines_in_an_archive_of_what_was_let_go: KnowsNoNames,
     found.copy_that_has_an_inode_number_of_the_logs: GoesOnTwice,
     found.archive_of_a_file_that_left_its_inode_number: TrustsTheNameAndNumber,
