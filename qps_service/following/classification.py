@@ -400,7 +400,7 @@ class Classifier:
         path, plain = fresh.position.name, None
         if is_compressed(path):
             plain = plain_name(path)
-            if self._known_files.was_let_go_at(seen.modified):
+            if self._known_files.was_let_go_at(seen.modified, plain):
                 return None
             if again := self._after_held(fresh, surroundings):
                 return again

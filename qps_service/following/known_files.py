@@ -14,6 +14,7 @@ from typing import NamedTuple
 from qps_service.files.fingerprint import Match, begins_alike, common, compare, fingerprint_of
 from qps_service.files.kernel import Seen
 from qps_service.files.recognition import KnownPart, beginning_of, best_part, is_proven, part_of
+from qps_service.files.rotated_names import plain_name
 from qps_service.following.ignored_files import IgnoredFiles
 from qps_service.text.units import SECOND
 from qps_service.values.entries import PossibleLoss, Restored
@@ -283,9 +284,13 @@ class KnownFiles:
             return None
         return position if position.modified == modified else None
 
-    def was_let_go_at(self, modified: int) -> bool:
-        """Whether one of the generations had this st_mtime when it was read last."""
-        return any(position.modified == modified for position in self._retired.values())
+    def was_let_go_at(self, modified: int, name: str) -> bool:
+        """Whether one of the generations had this st_mtime when it was read last; a whole second, in which
+        several may have been written to, only one that is called so, be it compressed."""
+        return any(
+            position.modified == modified and (modified % SECOND or plain_name(position.name) == name)
+            for position in self._retired.values()
+        )
 
     def owners(self) -> set[int]:
         """Whose the log ever was, as far as that is remembered."""

@@ -971,6 +971,21 @@ def compressed_with_one_more_line_without_a_time(make: Make) -> None:
     assert rig.seen == {b"one": 1, b"two": 1, b"another": 1}
 
 
+def late_line_in_the_second_of_another_archive(make: Make) -> None:
+    """bzip2 keeps whole seconds of a file's time. Two files that were let go get a line in the same."""
+    rig, first = begun(make, files=BlindFiles())
+    second = rig.renew(3)
+    rig.renew(3)
+    rig.look_often(2, 61)
+    for number, late in enumerate((first, second), 1):
+        late.lines(1)
+        path = rig.beside(f"access.log.{number}")
+        os.utime(path, (2_000_000_000, 2_000_000_000.5))
+        pack(path, ".bz2")
+        rig.look()
+    rig.check(losses=[])
+
+
 def rotated_before_a_process_that_saw_no_log(make: Make) -> None:
     """The log's link was away for all of its time. What was rotated behind it is older than what that process
     read; what was rotated beside another log is not looked at."""

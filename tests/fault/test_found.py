@@ -333,6 +333,16 @@ class LooksWhereTheLinkLeads(twins.Spoilt):
 LooksForTheLogAlone = twins.while_reading("LooksForTheLogAlone", "is_sibling", lambda *_: False, search)
 
 
+class TrustsWholeSeconds(twins.Spoilt):
+    """Takes an archive with the time of a file that was let go for that file's."""
+
+    def spoil(self) -> None:
+        retired = self._known_files._retired
+        self._known_files.was_let_go_at = lambda modified, name: any(  # type: ignore[method-assign]
+            each.modified == modified for each in retired.values()
+        )
+
+
 # Goes by the names of no archives.
 GoesByPlainNames = twins.while_reading("GoesByPlainNames", "plain_name", lambda path: path, classification)
 # Takes what was rotated beside another log for its own.
@@ -376,6 +386,7 @@ TWINS = {
     found.rotated_where_a_link_leads_that_is_away: FoundNoLog,
     found.empty_where_the_link_led_before: LooksWhereTheLinkLeads,
     found.compressed_with_one_more_line_without_a_time: GoesByPlainNames,
+    found.late_line_in_the_second_of_another_archive: TrustsWholeSeconds,
     found.lines_in_an_archive_of_what_was_let_go: KnowsNoNames,
     found.copy_that_has_an_inode_number_of_the_logs: GoesOnTwice,
     found.archive_of_a_file_that_left_its_inode_number: TrustsTheNameAndNumber,

@@ -45,8 +45,8 @@ The histories keep to what can be kept. Left out are these:
 - What a copy that was put in place has alone, where it is told as a possible loss with so many bytes: after a
   kill, and of a file that was let go.
 - Of logs whose lines have no time: mirrors, edits and backups where no hint tells of them, or with new lines
-  in the same moment; a backup of lines that are all the same, written over the log; a file with such lines
-  that is compressed while nobody runs; clocks that go back.
+  in the same moment; a backup of lines that are all the same, written over the log; a file that bzip2, which
+  keeps whole seconds, compresses while nobody runs; clocks that go back.
 """
 
 import os
@@ -358,8 +358,8 @@ class History(RuleBasedStateMachine):
                     self.look_now(61)  # a sweep finds what it has by now; under another name nobody looks
                 elif not self.rig.has_read(path):
                     return
-            if not (self.is_exact or self.is_running or set(path.read_bytes().splitlines(True)) - {HEALTHY}):
-                return  # a file of the same second may have the same lines
+            if suffix == ".bz2" and not (self.is_exact or self.is_running):
+                return  # it keeps whole seconds, and another file of the second may have the same lines
             packed = self._pack(path, suffix)
             self.rotated = [packed if each == path else each for each in self.rotated]
 
