@@ -384,10 +384,10 @@ class Discovery:
                     self._doubt_what_came_meanwhile(listing, found)
             if is_first:
                 self._looked[directory.path].append(key)
-        inside = {directory.path for directory in directories}
         # Where the log's link led before; what hints told of there, and what can't be told yet.
-        outside = (path for path in touched if os.path.dirname(path) not in inside)
-        paths = (path for path in outside if not self._is_log(path, directories))
+        former = self._looked.keys() - {directory.path for directory in directories}
+        there = (path for path in touched if os.path.dirname(path) in former)
+        paths = (path for path in there if not self._is_log(path, directories))
         listing.seen |= self._worth_a_look(paths, listing.retry, open_now, since, None)
         if len(self._looked) > 2 * len(directories) + PLACES_KEPT:
             self._forget_days(directories)

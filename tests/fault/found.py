@@ -1128,7 +1128,7 @@ class OneClosed(ReusedNumbers):
 
 def inode_number_of_a_file_that_is_gone(make: Make, *, mine: bool) -> None:
     """A file that can't be opened has it. Where it is somebody else's, no loss is told but that of the file
-    which is gone; unless it has the name, too, that this had."""
+    which is gone; unless it has the name, too, that this had. Its lines are none of the log's."""
     files = OneClosed()
     rig, old = begun(make, files=files)
     gone = os.fstat(old.descriptor).st_ino
@@ -1143,6 +1143,8 @@ def inode_number_of_a_file_that_is_gone(make: Make, *, mine: bool) -> None:
     rig.check()
     told = [loss.name for loss in rig.paper.losses]
     assert told == [str(rig.path), *[str(closed)] * mine]
+    files.closed = ""  # it can be opened from now on
+    rig.check()
 
 
 def given_to_somebody_else(make: Make) -> None:

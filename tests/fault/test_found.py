@@ -329,6 +329,23 @@ class LooksWhereTheLinkLeads(twins.Spoilt):
         self._discovery._list = inside  # type: ignore[method-assign]
 
 
+class LooksWhereverItLooked(twins.Spoilt):
+    """Looks at each file again that could not be told, be it nowhere near the log."""
+
+    def spoil(self) -> None:
+        listed = self._discovery._list
+
+        def everywhere(
+            directories: Any, held: Any, touched: Collection[str], *rest: Any, **more: Any
+        ) -> Listing:
+            listing = listed(directories, held, touched, *rest, **more)
+            there = (path for path in touched if not self._discovery._is_log(path, directories))
+            listing.seen |= {path: self._files.lstat(path) for path in there if os.path.exists(path)}
+            return listing
+
+        self._discovery._list = everywhere  # type: ignore[method-assign]
+
+
 # Looks for no file that a rotation left where the log's link leads, while that is away.
 LooksForTheLogAlone = twins.while_reading("LooksForTheLogAlone", "is_sibling", lambda *_: False, search)
 
@@ -435,12 +452,12 @@ test_every_line_once, test_twin = promises(
     *(
         MadePromise(
             found.inode_number_of_a_file_that_is_gone,
-            twin,
+            *broken,
             by="make",
             label="mine" if mine else "others",
             mine=mine,
         )
-        for mine, twin in ((False, FearsForAll), (True, FearsForNone))
+        for mine, broken in ((False, [FearsForAll, LooksWhereverItLooked]), (True, [FearsForNone]))
     ),
     *(
         MadePromise(
