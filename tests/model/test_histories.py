@@ -244,7 +244,8 @@ class History(RuleBasedStateMachine):
         status = os.fstat(writer.descriptor)
         is_log = self.rig.path.exists() and self._is_log(writer)
         is_held = self.rig.holds(self.files.fstat(writer.descriptor).key)
-        if status.st_size == 0 and not (is_log or self.is_watched or (self.is_running and is_held)):
+        is_watched = self.is_watched and not self.is_unmounted
+        if status.st_size == 0 and not (is_log or is_watched or (self.is_running and is_held)):
             return False  # what was empty when it was seen is not known again
         is_there = status.st_nlink > 0 and not self._is_hidden(writer) and not self.has_other_name
         return is_there or is_held
