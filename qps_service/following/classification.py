@@ -446,6 +446,7 @@ class Classifier:
         is_continued, is_copy = resemblance is Resemblance.CONTINUED, Resemblance.COPY in (resemblance, held)
         may_be_news = surroundings.log_was_replaced and seen.modified >= _whole_seconds(surroundings.since)
         may_have_parted = is_continued or (is_copy and may_be_news)
+        may_have_parted = may_have_parted and not self._texts.is_in_open(source, surroundings.found)
         if may_have_parted and (parted := self._texts.after_parting(fresh, surroundings.is_present)):
             return parted
         if known and is_continued:

@@ -1163,6 +1163,26 @@ def given_to_somebody_else(make: Make) -> None:
     assert any("app-29Nov cannot be opened" in each for each in rig.losses())
 
 
+def copied_after_a_backup_was_put_back_twice(make: Make) -> None:
+    """The process is killed before it commits what was written to the second. What was written to the first
+    stands in the copy's way, but not where the log went."""
+    rig, _ = begun(make)
+    shutil.copy(rig.path, rig.root / "backup")
+    for count in (1, 0):
+        shutil.copy(rig.root / "backup", copy := rig.beside(".access.log.swp"))
+        copy.rename(rig.path)
+        rig.writer().lines(count)
+        rig.look()
+    rig.writer().lines(2)
+    rig.kill()
+    shutil.copy(rig.path, rig.beside("access.log.bak"))
+    (rig.root / "archive").mkdir()
+    rig.path.rename(rig.root / "archive/access.log.1")
+    rig.start()
+    rig.writer()
+    rig.check()
+
+
 def backup_of_a_mirror_after_a_kill(make: Make, *, rotates: bool) -> None:
     """No line is known by itself then. What the mirror had of its own is not counted again; nothing tells it
     from what was written to the backup, and so much may be lost."""

@@ -346,6 +346,8 @@ class LooksWhereverItLooked(twins.Spoilt):
         self._discovery._list = everywhere  # type: ignore[method-assign]
 
 
+# Compares no copy with what was found before it.
+KnowsNothingFound = twins.spoilt("KnowsNothingFound", "_discovery._texts.is_in_open", lambda *_: False)
 # Looks for no file that a rotation left where the log's link leads, while that is away.
 LooksForTheLogAlone = twins.while_reading("LooksForTheLogAlone", "is_sibling", lambda *_: False, search)
 
@@ -404,6 +406,7 @@ TWINS = {
     found.empty_where_the_link_led_before: LooksWhereTheLinkLeads,
     found.compressed_with_one_more_line_without_a_time: GoesByPlainNames,
     found.late_line_in_the_second_of_another_archive: TrustsWholeSeconds,
+    found.copied_after_a_backup_was_put_back_twice: KnowsNothingFound,
     found.lines_in_an_archive_of_what_was_let_go: KnowsNoNames,
     found.copy_that_has_an_inode_number_of_the_logs: GoesOnTwice,
     found.archive_of_a_file_that_left_its_inode_number: TrustsTheNameAndNumber,
