@@ -149,7 +149,7 @@ def few_lines_and_then_more(make: MakeRig) -> None:
 
 
 def few_lines_with_an_older_time(make: MakeRig) -> None:
-    """Too few lines to prove anything, of a file that was rotated while it was read."""
+    """Too few lines to prove anything, of a file that was rotated while it was read, and once more since."""
     rig, old = followed(make, files=BlindFiles())
     write(rig, old, "GET /a", "GET /b")
     modified = rig.path.stat().st_mtime_ns - SECOND
@@ -159,7 +159,7 @@ def few_lines_with_an_older_time(make: MakeRig) -> None:
     write(rig, new, "GET /d")
     rig.look()
     rig.kill()
-    pack_as_of(rotated, modified)
+    pack_as_of(rotated, modified).rename(rotated.with_name("access.log.2.gz"))
     write(rig, new, "GET /e")
     rig.start()
     rig.check(losses=[])
