@@ -142,8 +142,8 @@ class Search:
         return islice(places, PLACES)
 
     def _entries(self, directory: str) -> Iterator[tuple[str, int, bool]]:
-        """Name, inode and whether it is a file, of files and directories; none of what can't be listed, and
-        no ledger, which would be opened by nobody: its text is no log's."""
+        """Name, inode and whether it is a file, of files and directories. There are none in what can't be
+        listed, and no ledgers: these are not opened as logs."""
         with suppress(OSError):
             yield from (each for each in self._files.entries(directory) if each[0] not in LEDGER_FILES)
 
