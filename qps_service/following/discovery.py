@@ -511,18 +511,24 @@ class Discovery:
 
     def _find_by_text(self, directories: Collection[LogDirectory], surroundings: Surroundings) -> None:
         """What is still awaited may be compressed by now, or on another file system: its text tells."""
-        for position in self._missing(surroundings):
-            self._take_for(position, surroundings.found)
-        missing, doubted = self._missing(surroundings), self._found_by_text(surroundings)
-        if not missing and not doubted:
+        wanted = [*self._missing(surroundings), *self._found_by_text(surroundings).values()]
+        if not wanted:
             return
-        wanted = [*missing, *doubted.values()]
         candidates = {
             path: seen
             for path, seen in self._search.by_time(wanted, directories, since=surroundings.since).items()
             if seen.key not in surroundings.held and not self._is_log(path, directories)
         }
-        for place, position in doubted.items():
+        for path, seen in candidates.items():
+            # An archive of this very time tells more than a new one with the same lines.
+            same = [
+                each for each in self._missing(surroundings) if is_same_time(each.modified, seen.modified)
+            ]
+            if is_compressed(path):
+                self._take_up(path, seen, same, surroundings, certain=True)
+        for position in self._missing(surroundings):
+            self._take_for(position, surroundings.found)
+        for place, position in self._found_by_text(surroundings).items():
             self._go_on_where_more_is(place, position, candidates, surroundings)
         for path, seen in sorted(
             candidates.items(), key=lambda each: each[1].key in self._known_files.ignored

@@ -986,6 +986,25 @@ def late_line_in_the_second_of_another_archive(make: Make) -> None:
     rig.check(losses=[])
 
 
+def compressed_beside_an_archive_with_its_line(make: Make) -> None:
+    """It has a name like no rotation's, and its time. The next log begins with the same line, which has no
+    time of its own."""
+    rig, old = begun(make)
+    new = rig.renew(closing=old)
+    new.raw(EQUAL, EQUAL.rstrip())
+    rig.look_often(2)
+    rig.stop()
+    new.close()
+    rig.path.rename(rig.beside("app-2Nov"))
+    pack(rig.beside("app-2Nov"))
+    for _ in range(2):
+        rig.writer().raw(EQUAL, EQUAL.rstrip())
+    os.utime(rig.path, (2_000_000_000, 2_000_000_000))
+    pack(rig.rotate())
+    rig.start()
+    rig.check(losses=[])
+
+
 def rotated_before_a_process_that_saw_no_log(make: Make) -> None:
     """The log's link was away for all of its time. What was rotated behind it is older than what that process
     read; what was rotated beside another log is not looked at."""

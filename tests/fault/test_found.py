@@ -9,7 +9,7 @@ from qps_service.files.fingerprint import begins_alike
 from qps_service.files.kernel import Seen
 from qps_service.files.recognition import TAIL_LIMIT, KnownPart, best_part, part_of, proves
 from qps_service.files.rotated_names import is_compressed
-from qps_service.following import classification, known_files, read_texts, search
+from qps_service.following import classification, discovery, known_files, read_texts, search
 from qps_service.following.classification import StillThere, Surroundings
 from qps_service.following.directories import LogDirectory
 from qps_service.following.discovery import Listing
@@ -364,6 +364,8 @@ class TrustsWholeSeconds(twins.Spoilt):
 
 # Goes by the names of no archives.
 GoesByPlainNames = twins.while_reading("GoesByPlainNames", "plain_name", lambda path: path, classification)
+# Takes the first archive that has the lines of one that is awaited.
+GoesByLinesAlone = twins.while_reading("GoesByLinesAlone", "is_same_time", lambda *_: False, discovery)
 # Takes what was rotated beside another log for its own.
 KnowsNoOthers = twins.spoilt("KnowsNoOthers", "_discovery.leave", lambda others: None)
 
@@ -406,6 +408,7 @@ TWINS = {
     found.empty_where_the_link_led_before: LooksWhereTheLinkLeads,
     found.compressed_with_one_more_line_without_a_time: GoesByPlainNames,
     found.late_line_in_the_second_of_another_archive: TrustsWholeSeconds,
+    found.compressed_beside_an_archive_with_its_line: GoesByLinesAlone,
     found.copied_after_a_backup_was_put_back_twice: KnowsNothingFound,
     found.lines_in_an_archive_of_what_was_let_go: KnowsNoNames,
     found.copy_that_has_an_inode_number_of_the_logs: GoesOnTwice,
