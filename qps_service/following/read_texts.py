@@ -288,6 +288,12 @@ def is_cut(held: Position, source: Source) -> bool:
     return decide(held, look) is Change.TRUNCATED
 
 
+def may_be_cut(known: Position, source: Source) -> bool:
+    """Whether a file may have been cut since it was read: nothing tells that of one that was empty then, but
+    for the time of its last write."""
+    return is_cut(known, source) or (not known.offset and source.seen().modified != known.modified)
+
+
 def is_same(one: Read, other: Read) -> bool:
     """Whether one text is the beginning of the other, and that is no chance."""
     return are_alike(one, other) and proves(one(TAIL_LIMIT, 0)) and proves(other(TAIL_LIMIT, 0))

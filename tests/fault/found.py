@@ -1196,3 +1196,18 @@ def backup_of_a_mirror_after_a_kill(make: Make, *, rotates: bool) -> None:
     rig.settle()
     assert not rig.seen - rig.expected
     assert [loss.bytes for loss in rig.paper.losses if "may be new" in loss.what] == [6 * LINE_SIZE]
+
+
+def truncated_before_anything_was_read_of_it(make: Make) -> None:
+    """It was empty at the end of the last process: that it was cut since, only its time tells."""
+    for store in (False, True):
+        rig, log = begun(make, store=store)
+        rig.copytruncate("access.log.2")
+        os.utime(rig.path, (time.time() - 9,) * 2)  # another tick of the kernel's clock than the next
+        rig.look_often(2)
+        rig.stop()
+        log.lines(3)
+        rig.copytruncate()
+        log.lines(1)
+        rig.start()
+        rig.check(losses=[])

@@ -9,7 +9,7 @@ from qps_service.files.fingerprint import begins_alike
 from qps_service.files.kernel import Seen
 from qps_service.files.recognition import TAIL_LIMIT, KnownPart, best_part, part_of, proves
 from qps_service.files.rotated_names import is_compressed
-from qps_service.following import classification, known_files, read_texts, search
+from qps_service.following import classification, follower, known_files, read_texts, search
 from qps_service.following.classification import StillThere, Surroundings
 from qps_service.following.directories import LogDirectory
 from qps_service.following.discovery import Listing
@@ -17,7 +17,7 @@ from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk, Generation
 from qps_service.following.ignored_files import IgnoredFiles
 from qps_service.following.known_files import Read, Resemblance, goes_further
-from qps_service.following.read_texts import Found, are_alike
+from qps_service.following.read_texts import Found, are_alike, is_cut
 from qps_service.values.positions import Position
 from tests.fault import found, twins
 from tests.promised import MadePromise, nothing, promises
@@ -366,6 +366,8 @@ class TrustsWholeSeconds(twins.Spoilt):
 GoesByPlainNames = twins.while_reading("GoesByPlainNames", "plain_name", lambda path: path, classification)
 # Takes what was rotated beside another log for its own.
 KnowsNoOthers = twins.spoilt("KnowsNoOthers", "_discovery.leave", lambda others: None)
+# Believes that a log which was empty stayed so.
+TrustsEmptyLogs = twins.while_reading("TrustsEmptyLogs", "may_be_cut", is_cut, follower)
 
 TWINS = {
     found.mirrored_without_a_hint: twins.SaysNoDuplicate,
@@ -425,6 +427,7 @@ TWINS = {
     found.backup_of_a_mirror_that_is_rotated: GoesByOneText,
     found.backup_that_is_rotated: GoesByOneText,
     found.backup_that_is_rotated_and_compressed: ComparesNoPackedLines,
+    found.truncated_before_anything_was_read_of_it: TrustsEmptyLogs,
 }
 
 test_every_line_once, test_twin = promises(
