@@ -90,8 +90,14 @@ class ReadTexts:
 
     def part_written_over(self, generation: Generation, former: Position) -> KnownPart | None:
         """How much of a text that was written over another one, which was read up to `former`, was read
-        before: of that one, or of any other."""
+        before: of that one, or of any other. What a rotation created was empty first: only times tell
+        of that."""
         read, size = generation.source.read, size_of(generation.source)
+        if not former.offset:
+            fresh = Found(generation.source, former)
+            others = [each for each in self.held if each is not generation]
+            retired = self._known_files.known_part(read, size, lambda _: True, anew=True)
+            return best_part([retired, *(self.part_of_held(each, fresh, anew=True) for each in others)])
         parts = [part_of(former, read, size, in_place=True)]
         for each in self._opened_before(generation):
             part = part_of(each, read, size, has_name=True)

@@ -1211,3 +1211,25 @@ def truncated_before_anything_was_read_of_it(make: Make) -> None:
         log.lines(1)
         rig.start()
         rig.check(losses=[])
+
+
+def backup_put_into_an_empty_log(make: Make) -> None:
+    """Which a rotation created, and which was looked at before. A server may write a line again within a
+    second: that is no backup."""
+    for stops in (False, True):
+        rig, _ = begun(make)
+        shutil.copy(rig.path, backup := rig.root / "backup")
+        rig.renew()
+        rig.look()
+        if stops:
+            rig.stop()
+        shutil.copyfile(backup, rig.path)
+        rig.writer().lines(2)
+        if stops:
+            rig.start()
+        rig.check(losses=[])
+        log = rig.renew()
+        rig.look()
+        first = backup.read_bytes().splitlines()[0]
+        log.raw(first + b"\n", first)
+        rig.check(losses=[])

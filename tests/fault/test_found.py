@@ -368,6 +368,20 @@ GoesByPlainNames = twins.while_reading("GoesByPlainNames", "plain_name", lambda 
 KnowsNoOthers = twins.spoilt("KnowsNoOthers", "_discovery.leave", lambda others: None)
 # Believes that a log which was empty stayed so.
 TrustsEmptyLogs = twins.while_reading("TrustsEmptyLogs", "may_be_cut", is_cut, follower)
+# Reads whatever comes to an empty log.
+ReadsWhatComesToAnEmptyLog = twins.around(
+    "ReadsWhatComesToAnEmptyLog",
+    "_held._known_part",
+    lambda known_part, generation, former: known_part(generation, former) if former.offset else None,
+)
+
+
+def by_one_time(text: bytes, *, strictly: bool = False, **more: Any) -> bool:
+    return proves(text, **more)
+
+
+# Takes texts for one that have one time in common.
+ProvesByOneTime = twins.while_reading("ProvesByOneTime", "proves", by_one_time, recognition, read_texts)
 
 TWINS = {
     found.mirrored_without_a_hint: twins.SaysNoDuplicate,
@@ -432,6 +446,11 @@ TWINS = {
 
 test_every_line_once, test_twin = promises(
     *(MadePromise(check, twin, by="make", caught=(OSError,)) for check, twin in TWINS.items()),
+    MadePromise(
+        found.backup_put_into_an_empty_log,
+        *(ReadsWhatComesToAnEmptyLog, ProvesByOneTime),
+        by="make",
+    ),
     MadePromise(found.empty_when_it_was_let_go, KnowsNoNames, KnowsNoAges, by="make"),
     MadePromise(
         found.rotated_before_a_process_that_saw_no_log,
