@@ -140,8 +140,10 @@ class ReadTexts:
             if part is None or part.doubtful or part.until < each.offset or not source.read(1, part.until):
                 continue
             if not self.is_read_further(source, each.position._replace(offset=part.until), found):
-                begun = begin_at(source, position, part.until)
-                return self.after_parting(fresh, is_there) or Found(source, begun)
+                until = self.beyond_others(source.read, part.until)
+                if source.read(1, until):
+                    begun = begin_at(source, position, until)
+                    return self.after_parting(fresh, is_there) or Found(source, begun)
         return None
 
     def after_parting(self, fresh: Found, is_there: Callable[[Position], bool]) -> Found | None:
@@ -263,6 +265,32 @@ class ReadTexts:
         """Whether all of a text stands in a file that is open, or was found in this look."""
         opened: tuple[Generation | Found, ...] = (*self.held, *found)
         return any(is_beginning_of(source, each.source) for each in opened)
+
+    def beyond_others(self, read: Read, place: int) -> int:
+        """From where on a text has what stands in no other, if others follow one another in it at `place`:
+        somebody makes one file of several. Only times prove that."""
+        while size := self._whole_at(read, place):
+            place += size
+        return place
+
+    def _whole_at(self, read: Read, place: int) -> int:
+        """How many bytes the longest text has that stands there with all that was read of it."""
+
+        def rest(size: int, offset: int) -> bytes:
+            return read(size, place + offset)
+
+        def is_whole(position: Position) -> bool:
+            start = rest(min(position.offset, TAIL_LIMIT), 0)
+            is_there = compare(position, rest) is Match.FULL
+            return is_there and proves(start, strictly=True, by_time=True)
+
+        sizes = [each.offset for each in self._known_files.beginning_like(rest) if is_whole(each)]
+        for held in self.held:
+            if is_whole(held.progress):
+                # What comes next in both is read in that one.
+                original = held.source.read if are_alike(rest, held.source.read) else None
+                sizes.append(line_start(original, held.source.seen().size) if original else held.offset)
+        return max(sizes, default=0)
 
     def has_name(self, generation: Generation) -> bool:
         """Whether an open file can be found, under the name that the kernel tells: not so where it was

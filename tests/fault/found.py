@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from qps_service.files.kernel import Seen
+from qps_service.files.kernel import Files, Seen
 from tests.fault.devices import ReusedNumbers
 from tests.fault.restarts import begun, pack
 from tests.fault.scenarios import Make, followed
@@ -1233,3 +1233,59 @@ def backup_put_into_an_empty_log(make: Make) -> None:
         first = backup.read_bytes().splitlines()[0]
         log.raw(first + b"\n", first)
         rig.check(losses=[])
+
+
+def copy_to_which_the_next_log_is_added(make: Make) -> None:
+    """`cat access.log >>access.log.old && : >access.log`: what was read of both is not read again there, and
+    what was not, is."""
+    for unread in (0, 2):
+        rig, log = begun(make)
+        copy = rig.copytruncate("access.log.old")
+        rig.look_often(2)
+        log.lines(3)
+        rig.look()
+        rig.stop()
+        log.lines(unread)
+        with copy.open("ab") as end:
+            end.write(rig.path.read_bytes())
+        os.truncate(rig.path, 0)
+        log.lines(1)
+        rig.start()
+        rig.check()
+        log = rig.writer()
+        for lines in (3, 4):
+            log.lines(lines)
+            rig.look()
+            with copy.open("ab") as end:
+                end.write(rig.path.read_bytes())
+            os.truncate(rig.path, 0)
+        rig.check()
+
+
+def rotated_files_made_one(make: Make) -> None:
+    """Somebody makes one file of several, and removes them; of an archive of it, too."""
+    for packs in (False, True):
+        for lets_go in (True, False):
+            rig, old = begun(make, files=Files() if lets_go else BlindFiles())
+            for _ in range(2):
+                old = rig.renew(4, closing=old)
+                rig.look_often(2)
+            parts = [rig.beside(f"access.log.{number}") for number in (1, 2)]
+            one = rig.beside("access.log.3")
+            one.write_bytes(b"".join(part.read_bytes() for part in parts))
+            for part in parts:
+                part.unlink()
+            if packs:
+                pack(one)
+            rig.check(losses=[])
+
+
+def late_line_that_begins_the_next_log(make: Make) -> None:
+    """Two workers of a server write the same line within a second, one of them to the file that was rotated,
+    and was let go."""
+    rig, old = begun(make, files=BlindFiles())
+    line = b"GET /health [29/Nov/2026:11:00:00]"
+    rig.renew().raw(line + b"\n", line)
+    rig.look_often(2, 61)
+    old.raw(line + b"\n", line)
+    rig.check(losses=[])

@@ -374,6 +374,10 @@ ReadsWhatComesToAnEmptyLog = twins.around(
     "_held._known_part",
     lambda known_part, generation, former: known_part(generation, former) if former.offset else None,
 )
+# Takes a file of several for the first of them, and lines that came late.
+KnowsTheFirstOnly = twins.spoilt(
+    "KnowsTheFirstOnly", "_discovery._texts.beyond_others", lambda read, place: place
+)
 
 
 def by_one_time(text: bytes, *, strictly: bool = False, **more: Any) -> bool:
@@ -442,6 +446,9 @@ TWINS = {
     found.backup_that_is_rotated: GoesByOneText,
     found.backup_that_is_rotated_and_compressed: ComparesNoPackedLines,
     found.truncated_before_anything_was_read_of_it: TrustsEmptyLogs,
+    found.copy_to_which_the_next_log_is_added: KnowsTheFirstOnly,
+    found.rotated_files_made_one: KnowsTheFirstOnly,
+    found.late_line_that_begins_the_next_log: ProvesByOneTime,
 }
 
 test_every_line_once, test_twin = promises(
