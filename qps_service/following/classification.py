@@ -189,6 +189,8 @@ class Classifier:
         except CompressedError as error:
             if path in surroundings.elsewhere or self._plain_of(path):
                 return Undecided.YET  # it is not the log's, or is being made of what is read there
+            if source and self._texts.begins_what_was_read(source):
+                return _ignored(identity, seen)
             return self._refuse(path, identity, seen, error.strerror or str(error))
         except OSError:
             return Undecided.YET

@@ -292,6 +292,18 @@ class ReadTexts:
                 sizes.append(line_start(original, held.source.seen().size) if original else held.offset)
         return max(sizes, default=0)
 
+    def begins_what_was_read(self, source: Source) -> bool:
+        """Whether all that can be read of a damaged archive was read before, as the beginning of a file: that
+        stayed where it was when its compression was interrupted."""
+
+        def sound(size: int, offset: int) -> bytes:
+            with suppress(CompressedError):
+                return source.read(size, offset)
+            return b""
+
+        positions = (*self._known_files.beginning_like(sound), *(each.position for each in self.held))
+        return any(compare(each, sound) is Match.PREFIX and is_proven(sound, each) for each in positions)
+
     def has_name(self, generation: Generation) -> bool:
         """Whether an open file can be found, under the name that the kernel tells: not so where it was
         deleted, or its file system was unmounted."""

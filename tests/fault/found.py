@@ -2,6 +2,7 @@
 where the log or its rotated files are, what was let go under names like no rotation's, what systemd held."""
 
 import errno
+import gzip
 import os
 import shutil
 import time
@@ -1289,3 +1290,28 @@ def late_line_that_begins_the_next_log(make: Make) -> None:
     rig.look_often(2, 61)
     old.raw(line + b"\n", line)
     rig.check(losses=[])
+
+
+def compression_that_was_interrupted(make: Make) -> None:
+    """logrotate is killed, and leaves half an archive beside the file, all of which was read. The next one
+    renames the archive, and another file onto that one. Of what begins like nothing that was read, a loss
+    is told."""
+    for lets_go in (True, False):
+        rig, old = begun(make, files=Files() if lets_go else BlindFiles())
+        log = rig.renew(3, closing=old)
+        rig.look_often(2)
+        plain = rig.beside("access.log.1")
+        half = gzip.compress(plain.read_bytes())[:-40]
+        plain.with_name("access.log.1.gz").write_bytes(half)
+        rig.look()
+        plain.with_name("access.log.1.gz").rename(rig.beside("access.log.2.gz"))
+        rig.path.rename(plain)
+        log.close()
+        rig.writer().lines(1)
+        rig.look()
+        rig.check(losses=[])
+        rig.stop()
+        rig.beside("access.log.3.gz").write_bytes(half[:12])
+        rig.renew(1)
+        rig.start()
+        rig.check(losses=[f"{rig.beside('access.log.3.gz')} cannot be unpacked: its end is missing"])

@@ -386,6 +386,13 @@ def by_one_time(text: bytes, *, strictly: bool = False, **more: Any) -> bool:
 
 # Takes texts for one that have one time in common.
 ProvesByOneTime = twins.while_reading("ProvesByOneTime", "proves", by_one_time, recognition, read_texts)
+# Tells a loss of each archive that is damaged; or of none.
+FearsForEachArchive = twins.spoilt(
+    "FearsForEachArchive", "_discovery._texts.begins_what_was_read", lambda source: False
+)
+FearsForNoArchive = twins.spoilt(
+    "FearsForNoArchive", "_discovery._texts.begins_what_was_read", lambda source: True
+)
 
 TWINS = {
     found.mirrored_without_a_hint: twins.SaysNoDuplicate,
@@ -456,6 +463,11 @@ test_every_line_once, test_twin = promises(
     MadePromise(
         found.backup_put_into_an_empty_log,
         *(ReadsWhatComesToAnEmptyLog, ProvesByOneTime),
+        by="make",
+    ),
+    MadePromise(
+        found.compression_that_was_interrupted,
+        *(FearsForEachArchive, FearsForNoArchive),
         by="make",
     ),
     MadePromise(found.empty_when_it_was_let_go, KnowsNoNames, KnowsNoAges, by="make"),
