@@ -379,7 +379,7 @@ class Classifier:
         """What was the log, by the history of its names. A file with its text that was found in this look is
         a copy, or may be one, where neither lines nor hints prove it."""
         source, path, found = fresh.source, fresh.position.name, surroundings.found
-        if self._lineage.was_put(path) and not is_compressed(path):
+        if self._lineage.was_put(path):
             fresh = self._texts.after_known_part(fresh, surroundings.is_present)
         else:
             surroundings.leave_out(

@@ -114,12 +114,15 @@ class ReadTexts:
     def after(self, fresh: Found, part: KnownPart) -> Found:
         """A file from where it goes beyond what was read before. This is said, as somebody put it there."""
         source, position, _ = fresh
+        self._known_files.goes_on(part.number)
         self._announcer.recognised(position.name, count_lines(source, part.until), part.doubtful)
         return fresh._replace(position=begin_at(source, position, part.until))
 
     def after_known_part(self, fresh: Found, is_there: Callable[[Position], bool]) -> Found:
         """What somebody put in the log's place, and what was rotated before anybody looked."""
-        part = self.known_part(fresh, is_there)
+        part = None
+        with suppress(CompressedError):  # what is damaged is told of by whoever reads it
+            part = self.known_part(fresh, is_there)
         return self.after(fresh, part) if part and part.until else fresh
 
     def after_held(
@@ -136,6 +139,8 @@ class ReadTexts:
         for each in self.held:
             if self.has_name(each) or self.is_made_of_held(source, each):
                 continue
+            if source.descriptor is None and not common(each.position, source.read):
+                continue  # it would have to be unpacked to its end
             part = self.part_of_held(each, fresh)
             if part is None or part.doubtful or part.until < each.offset or not source.read(1, part.until):
                 continue

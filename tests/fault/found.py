@@ -1315,3 +1315,23 @@ def compression_that_was_interrupted(make: Make) -> None:
         rig.renew(1)
         rig.start()
         rig.check(losses=[f"{rig.beside('access.log.3.gz')} cannot be unpacked: its end is missing"])
+
+
+def edited_and_compressed(make: Make) -> None:
+    """Somebody keeps a log's last lines alone, and that is rotated and compressed before anybody looks."""
+    for stops in (False, True):
+        rig, old = begun(make)
+        old.close()
+        if stops:
+            rig.stop()
+        rig.writer().lines(2)
+        (kept := rig.beside("kept")).write_bytes(
+            b"".join(rig.path.read_bytes().splitlines(keepends=True)[-30:])
+        )
+        kept.rename(rig.path)
+        pack(rig.rotate())
+        rig.writer().lines(1)
+        if stops:
+            rig.start()
+        rig.check(losses=[])
+        assert rig.said("recognised")

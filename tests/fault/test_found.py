@@ -393,6 +393,8 @@ FearsForEachArchive = twins.spoilt(
 FearsForNoArchive = twins.spoilt(
     "FearsForNoArchive", "_discovery._texts.begins_what_was_read", lambda source: True
 )
+# Takes what an edited copy goes on with for lost.
+MissesWhatGoesOn = twins.spoilt("MissesWhatGoesOn", "_known_files.goes_on", lambda number: None)
 
 TWINS = {
     found.mirrored_without_a_hint: twins.SaysNoDuplicate,
@@ -468,6 +470,11 @@ test_every_line_once, test_twin = promises(
     MadePromise(
         found.compression_that_was_interrupted,
         *(FearsForEachArchive, FearsForNoArchive),
+        by="make",
+    ),
+    MadePromise(
+        found.edited_and_compressed,
+        *(ComparesNoPackedLines, MissesWhatGoesOn),
         by="make",
     ),
     MadePromise(found.empty_when_it_was_let_go, KnowsNoNames, KnowsNoAges, by="make"),
