@@ -351,6 +351,7 @@ class Classifier:
             number = position.number
             surroundings.leave_out(lambda copy: 0 < number == copy.position.number)
             if grows and (beyond := self._beyond_others(fresh, position)):
+                known_files.goes_on(position.number)
                 known_files.has_nothing_new(position, seen.changed)
                 return beyond
             return Found(source, position._replace(name=path))

@@ -65,7 +65,10 @@ class ReadTexts:
         source = fresh.source
         parts = [self.part_of_held(each, fresh, anew=anew) for each in self.held]
         retired = self._known_files.known_part(source.read, size_of(source), is_there, anew=anew)
-        return best_part([*parts, retired])
+        return self._with_others(best_part([*parts, retired]), source.read)
+
+    def _with_others(self, part: KnownPart | None, read: Read, *former: Position) -> KnownPart | None:
+        return part and part._replace(until=self.beyond_others(read, part.until, *former))
 
     def part_of_held(self, generation: Generation, fresh: Found, *, anew: bool = False) -> KnownPart | None:
         """How much of a file stands in one that is open, and is read there."""
@@ -97,14 +100,16 @@ class ReadTexts:
             fresh = Found(generation.source, former)
             others = [each for each in self.held if each is not generation]
             retired = self._known_files.known_part(read, size, lambda _: True, anew=True)
-            return best_part([retired, *(self.part_of_held(each, fresh, anew=True) for each in others)])
+            parts = [retired, *(self.part_of_held(each, fresh, anew=True) for each in others)]
+            return self._with_others(best_part(parts), read)
         parts = [part_of(former, read, size, in_place=True)]
         for each in self._opened_before(generation):
             part = part_of(each, read, size, has_name=True)
             # Where that was opened after this file, what stands before its beginning was left to this one.
             if part and (part.until > each.begun or each.number < former.number):
                 parts.append(part)
-        return best_part([*parts, self._known_files.known_part(read, size, lambda _: True, anew=False)])
+        retired = self._known_files.known_part(read, size, lambda _: True, anew=False)
+        return self._with_others(best_part([*parts, retired]), read, former)
 
     def _opened_before(self, generation: Generation) -> list[Position]:
         """What one that was opened later has in common with it was left to it there."""
@@ -271,14 +276,14 @@ class ReadTexts:
         opened: tuple[Generation | Found, ...] = (*self.held, *found)
         return any(is_beginning_of(source, each.source) for each in opened)
 
-    def beyond_others(self, read: Read, place: int) -> int:
-        """From where on a text has what stands in no other, if others follow one another in it at `place`:
-        somebody makes one file of several. Only times prove that."""
-        while size := self._whole_at(read, place):
+    def beyond_others(self, read: Read, place: int, *former: Position) -> int:
+        """From where on a text has what stands in no other, nor in `former`, if some follow one another in it
+        at `place`: somebody makes one file of several. Only times prove that."""
+        while size := self._whole_at(read, place, former):
             place += size
         return place
 
-    def _whole_at(self, read: Read, place: int) -> int:
+    def _whole_at(self, read: Read, place: int, former: Iterable[Position]) -> int:
         """How many bytes the longest text has that stands there with all that was read of it."""
 
         def rest(size: int, offset: int) -> bytes:
@@ -289,7 +294,8 @@ class ReadTexts:
             is_there = compare(position, rest) is Match.FULL
             return is_there and proves(start, strictly=True, by_time=True)
 
-        sizes = [each.offset for each in self._known_files.beginning_like(rest) if is_whole(each)]
+        known = (*self._known_files.beginning_like(rest), *former)
+        sizes = [each.offset for each in known if is_whole(each)]
         for held in self.held:
             if is_whole(held.progress):
                 # What comes next in both is read in that one.

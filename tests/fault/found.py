@@ -1281,6 +1281,44 @@ def rotated_files_made_one(make: Make) -> None:
             rig.check(losses=[])
 
 
+def rotated_files_in_the_logs_place(make: Make) -> None:
+    """Somebody puts all lines together again, and writes them over the log, which is empty or not; or renames
+    that file onto the log."""
+    for lines, in_place in ((0, True), (4, True), (4, False)):
+        rig, old = begun(make)
+        for count in (3, lines):
+            old = rig.renew(count, closing=old)
+            rig.look_often(2)
+        parts = [rig.beside(f"access.log.{number}") for number in (1, 2)]
+        target = rig.path if in_place else rig.beside("new")
+        target.write_bytes(b"".join(part.read_bytes() for part in (*parts, rig.path)))
+        target.rename(rig.path)
+        rig.look()
+        rig.writer().lines(2)
+        rig.check()
+
+
+def log_added_to_what_was_open(make: Make) -> None:
+    """While nobody ran: to the log before it, which had a writer still. In no later process either is
+    anything read twice."""
+    rig, old = begun(make)
+    log = rig.renew(4)
+    rig.look()
+    rig.stop()
+    log.lines(1)
+    with rig.beside("access.log.1").open("ab") as end:
+        end.write(rig.path.read_bytes())
+    os.truncate(rig.path, 0)
+    log.lines(2)
+    rig.start()
+    rig.look()
+    old.close()
+    rig.look_often(2, 61)
+    rig.stop()
+    rig.start()
+    rig.check()
+
+
 def late_line_that_begins_the_next_log(make: Make) -> None:
     """Two workers of a server write the same line within a second, one of them to the file that was rotated,
     and was let go."""

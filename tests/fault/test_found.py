@@ -376,7 +376,7 @@ ReadsWhatComesToAnEmptyLog = twins.around(
 )
 # Takes a file of several for the first of them, and lines that came late.
 KnowsTheFirstOnly = twins.spoilt(
-    "KnowsTheFirstOnly", "_discovery._texts.beyond_others", lambda read, place: place
+    "KnowsTheFirstOnly", "_discovery._texts.beyond_others", lambda read, place, *_: place
 )
 
 
@@ -457,6 +457,8 @@ TWINS = {
     found.truncated_before_anything_was_read_of_it: TrustsEmptyLogs,
     found.copy_to_which_the_next_log_is_added: KnowsTheFirstOnly,
     found.rotated_files_made_one: KnowsTheFirstOnly,
+    found.rotated_files_in_the_logs_place: KnowsTheFirstOnly,
+    found.log_added_to_what_was_open: KnowsTheFirstOnly,
     found.late_line_that_begins_the_next_log: ProvesByOneTime,
 }
 
