@@ -180,7 +180,7 @@ def part_of(
     """
     compared = len(position.prefix) if agreed is None else agreed
     agreed = common(position, read) if agreed is None else agreed
-    if not agreed and (anew or not position.tail or size is None):
+    if not agreed and (anew or not position.tail):
         return None
     parted = line_start(read, agreed)
     lines = _CommonLines(position, parted)

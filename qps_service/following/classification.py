@@ -15,7 +15,7 @@ from typing import NamedTuple
 from qps_service.files.compressed import CompressedError, why_not
 from qps_service.files.fingerprint import Match, compare
 from qps_service.files.kernel import Files, Seen, explain
-from qps_service.files.recognition import beginning_of, is_proven
+from qps_service.files.recognition import KnownPart, beginning_of, is_proven
 from qps_service.files.rotated_names import is_compressed, plain_name
 from qps_service.files.sources import Source, goes_beyond, open_seen, open_source
 from qps_service.following.announcer import Announcer
@@ -189,6 +189,8 @@ class Classifier:
         except CompressedError as error:
             if path in surroundings.elsewhere or self._plain_of(path):
                 return Undecided.YET  # it is not the log's, or is being made of what is read there
+            if source and self._texts.begins_what_was_read(source):
+                return _ignored(identity, seen)
             return self._refuse(path, identity, seen, error.strerror or str(error))
         except OSError:
             return Undecided.YET
@@ -348,9 +350,20 @@ class Classifier:
                 self._lose(recalled.loss(path))
             number = position.number
             surroundings.leave_out(lambda copy: 0 < number == copy.position.number)
+            if grows and (beyond := self._beyond_others(fresh, position)):
+                known_files.goes_on(position.number)
+                known_files.has_nothing_new(position, seen.changed)
+                return beyond
             return Found(source, position._replace(name=path))
         known_files.has_nothing_new(position, seen.changed)
         return Undecided.NEW
+
+    def _beyond_others(self, fresh: Found, known: Position) -> Found | Undecided | None:
+        """What a file has that was read up to `known`, and is followed there by texts of others."""
+        until = self._texts.beyond_others(fresh.source.read, known.offset)
+        if until == known.offset:
+            return None
+        return self._texts.after(fresh, KnownPart(until)) if fresh.source.read(1, until) else Undecided.NEW
 
     def _after_held(self, fresh: Found, surroundings: Surroundings) -> Found | None:
         return self._texts.after_held(fresh, surroundings.is_present, surroundings.found)
@@ -367,7 +380,7 @@ class Classifier:
         """What was the log, by the history of its names. A file with its text that was found in this look is
         a copy, or may be one, where neither lines nor hints prove it."""
         source, path, found = fresh.source, fresh.position.name, surroundings.found
-        if self._lineage.was_put(path) and not is_compressed(path):
+        if self._lineage.was_put(path):
             fresh = self._texts.after_known_part(fresh, surroundings.is_present)
         else:
             surroundings.leave_out(
@@ -423,6 +436,9 @@ class Classifier:
         is_wanted = twin or self._known_files.is_expected(known)
         if not is_wanted and not source.read(1, known.offset):
             return None
+        if beyond := self._beyond_others(fresh, known):
+            self._known_files.goes_on(known.number)
+            return _longer(beyond, twin, surroundings) if isinstance(beyond, Found) else None
         continued = known._replace(identity=position.identity, name=position.name)
         return _longer(Found(source, continued), twin, surroundings)
 

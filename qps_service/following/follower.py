@@ -31,7 +31,7 @@ from qps_service.following.hints import Arrival, Hint
 from qps_service.following.kinship import is_kin
 from qps_service.following.known_files import KnownFiles
 from qps_service.following.open_files import Changes, FollowLimits, Keeper, OpenFiles
-from qps_service.following.read_texts import Found, is_cut
+from qps_service.following.read_texts import Found, may_be_cut
 from qps_service.following.resume import NOTHING_KNOWN, InheritedFile, Resume
 from qps_service.following.start_position import StartPosition, is_replaced
 from qps_service.notices.throttle import Throttle
@@ -387,7 +387,7 @@ class Follower:
                     raise InterruptedError(errno.EINTR, "it was replaced in this moment")
                 position = self._begin(source)
                 is_known = position.number or position.begun
-                self._is_replaced |= not is_known or is_cut(position, source)
+                self._is_replaced |= not is_known or may_be_cut(position, source)
             except BaseException:
                 source.close()
                 raise
@@ -429,7 +429,7 @@ class Follower:
             else:
                 taken = Found(source, position)
                 # Opened by a process that did not commit it, or cut while nobody ran.
-                self._is_replaced |= not position.number or is_cut(position, source)
+                self._is_replaced |= not position.number or may_be_cut(position, source)
                 self._held.adopt(taken, now, active_at=self._written_at(taken))
 
     def _reached(self, found: Found, now: int) -> int:

@@ -19,7 +19,7 @@ from qps_service.files.recognition import KnownPart, TextEnd, line_start, tail_o
 from qps_service.files.sources import ENDLESS, Source, count_lines
 from qps_service.following.change import Change, Look, decide
 from qps_service.values.counts import SAMPLE_LIMIT
-from qps_service.values.positions import MARKER_LIMIT, PREFIX_LIMIT, Directives, Position
+from qps_service.values.positions import MARKER_LIMIT, PIPES, PREFIX_LIMIT, Directives, Position
 
 # What is read at once where so much is there; of less, all of it. Reading a backlog of 10 million lines took
 # as long with 64 KiB to 1 MiB, and 1 MiB cost 4 MB more.
@@ -302,7 +302,10 @@ class Generation:
         self.directives = self.directives._replace(last=last)
 
     def _leave_out_copy(self, size: int) -> None:
-        """Of a text that was written over, what was consumed before."""
+        """Of a text that was written over, or to an empty file, what was consumed before."""
+        was_empty = self._number != PIPES and self._modified and not self.offset
+        if self._former is None and was_empty and size:
+            self._former = self.progress
         if self._former is None or not (whole := line_start(self.source.read, size)):
             return
         part = self._known_part(self, self._former)

@@ -281,7 +281,7 @@ class OpenFiles:
         """How much of a text that was written over another one was read before. Where that is not proven, but
         may well be, it is said."""
         known = self.texts.part_written_over(generation, former)
-        if known is None and self.texts.may_be_written_again(generation, former):
+        if known is None and former.offset and self.texts.may_be_written_again(generation, former):
             self._announcer.possible_duplicate(generation.name, count_lines(generation.source))
         if known and known.number == former.number:
             # Nothing is missing: it was cut at its beginning, say, and goes on.

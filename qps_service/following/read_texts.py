@@ -65,7 +65,10 @@ class ReadTexts:
         source = fresh.source
         parts = [self.part_of_held(each, fresh, anew=anew) for each in self.held]
         retired = self._known_files.known_part(source.read, size_of(source), is_there, anew=anew)
-        return best_part([*parts, retired])
+        return self._with_others(best_part([*parts, retired]), source.read)
+
+    def _with_others(self, part: KnownPart | None, read: Read, *former: Position) -> KnownPart | None:
+        return part and part._replace(until=self.beyond_others(read, part.until, *former))
 
     def part_of_held(self, generation: Generation, fresh: Found, *, anew: bool = False) -> KnownPart | None:
         """How much of a file stands in one that is open, and is read there."""
@@ -90,15 +93,23 @@ class ReadTexts:
 
     def part_written_over(self, generation: Generation, former: Position) -> KnownPart | None:
         """How much of a text that was written over another one, which was read up to `former`, was read
-        before: of that one, or of any other."""
+        before: of that one, or of any other. What a rotation created was empty first: only times tell
+        of that."""
         read, size = generation.source.read, size_of(generation.source)
+        if not former.offset:
+            fresh = Found(generation.source, former)
+            others = [each for each in self.held if each is not generation]
+            retired = self._known_files.known_part(read, size, lambda _: True, anew=True)
+            parts = [retired, *(self.part_of_held(each, fresh, anew=True) for each in others)]
+            return self._with_others(best_part(parts), read)
         parts = [part_of(former, read, size, in_place=True)]
         for each in self._opened_before(generation):
             part = part_of(each, read, size, has_name=True)
             # Where that was opened after this file, what stands before its beginning was left to this one.
             if part and (part.until > each.begun or each.number < former.number):
                 parts.append(part)
-        return best_part([*parts, self._known_files.known_part(read, size, lambda _: True, anew=False)])
+        retired = self._known_files.known_part(read, size, lambda _: True, anew=False)
+        return self._with_others(best_part([*parts, retired]), read, former)
 
     def _opened_before(self, generation: Generation) -> list[Position]:
         """What one that was opened later has in common with it was left to it there."""
@@ -108,12 +119,15 @@ class ReadTexts:
     def after(self, fresh: Found, part: KnownPart) -> Found:
         """A file from where it goes beyond what was read before. This is said, as somebody put it there."""
         source, position, _ = fresh
+        self._known_files.goes_on(part.number)
         self._announcer.recognised(position.name, count_lines(source, part.until), part.doubtful)
         return fresh._replace(position=begin_at(source, position, part.until))
 
     def after_known_part(self, fresh: Found, is_there: Callable[[Position], bool]) -> Found:
         """What somebody put in the log's place, and what was rotated before anybody looked."""
-        part = self.known_part(fresh, is_there)
+        part = None
+        with suppress(CompressedError):  # what is damaged is told of by whoever reads it
+            part = self.known_part(fresh, is_there)
         return self.after(fresh, part) if part and part.until else fresh
 
     def after_held(
@@ -130,12 +144,16 @@ class ReadTexts:
         for each in self.held:
             if self.has_name(each) or self.is_made_of_held(source, each):
                 continue
+            if source.descriptor is None and not common(each.position, source.read):
+                continue  # it would have to be unpacked to its end
             part = self.part_of_held(each, fresh)
             if part is None or part.doubtful or part.until < each.offset or not source.read(1, part.until):
                 continue
             if not self.is_read_further(source, each.position._replace(offset=part.until), found):
-                begun = begin_at(source, position, part.until)
-                return self.after_parting(fresh, is_there) or Found(source, begun)
+                until = self.beyond_others(source.read, part.until)
+                if source.read(1, until):
+                    begun = begin_at(source, position, until)
+                    return self.after_parting(fresh, is_there) or Found(source, begun)
         return None
 
     def after_parting(self, fresh: Found, is_there: Callable[[Position], bool]) -> Found | None:
@@ -258,6 +276,45 @@ class ReadTexts:
         opened: tuple[Generation | Found, ...] = (*self.held, *found)
         return any(is_beginning_of(source, each.source) for each in opened)
 
+    def beyond_others(self, read: Read, place: int, *former: Position) -> int:
+        """From where on a text has what stands in no other, nor in `former`, if some follow one another in it
+        at `place`: somebody makes one file of several. Only times prove that."""
+        while size := self._whole_at(read, place, former):
+            place += size
+        return place
+
+    def _whole_at(self, read: Read, place: int, former: Iterable[Position]) -> int:
+        """How many bytes the longest text has that stands there with all that was read of it."""
+
+        def rest(size: int, offset: int) -> bytes:
+            return read(size, place + offset)
+
+        def is_whole(position: Position) -> bool:
+            start = rest(min(position.offset, TAIL_LIMIT), 0)
+            is_there = compare(position, rest) is Match.FULL
+            return is_there and proves(start, strictly=True, by_time=True)
+
+        known = (*self._known_files.beginning_like(rest), *former)
+        sizes = [each.offset for each in known if is_whole(each)]
+        for held in self.held:
+            if is_whole(held.progress):
+                # What comes next in both is read in that one.
+                original = held.source.read if are_alike(rest, held.source.read) else None
+                sizes.append(line_start(original, held.source.seen().size) if original else held.offset)
+        return max(sizes, default=0)
+
+    def begins_what_was_read(self, source: Source) -> bool:
+        """Whether all that can be read of a damaged archive was read before, as the beginning of a file: that
+        stayed where it was when its compression was interrupted."""
+
+        def sound(size: int, offset: int) -> bytes:
+            with suppress(CompressedError):
+                return source.read(size, offset)
+            return b""
+
+        positions = (*self._known_files.beginning_like(sound), *(each.position for each in self.held))
+        return any(compare(each, sound) is Match.PREFIX and is_proven(sound, each) for each in positions)
+
     def has_name(self, generation: Generation) -> bool:
         """Whether an open file can be found, under the name that the kernel tells: not so where it was
         deleted, or its file system was unmounted."""
@@ -286,6 +343,12 @@ def is_cut(held: Position, source: Source) -> bool:
     seen, back = source.seen(), len(held.marker)
     look = Look(*seen.key, seen.size, source.read(back, held.offset - back))
     return decide(held, look) is Change.TRUNCATED
+
+
+def may_be_cut(known: Position, source: Source) -> bool:
+    """Whether a file may have been cut since it was read: nothing tells that of one that was empty then, but
+    for the time of its last write."""
+    return is_cut(known, source) or (not known.offset and source.seen().modified != known.modified)
 
 
 def is_same(one: Read, other: Read) -> bool:

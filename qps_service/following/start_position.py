@@ -119,7 +119,6 @@ class StartPosition:
         if known and known.until:
             for generation in self._texts.held:
                 generation.continues_in(source, known.until)
-            self._known_files.goes_on(known.number)
             return self._texts.after(fresh, known).position
         is_alike = self._texts.may_be_copy(fresh, anew=anew)
         if arrival is Arrival.MOVED or is_alike:

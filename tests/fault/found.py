@@ -2,13 +2,14 @@
 where the log or its rotated files are, what was let go under names like no rotation's, what systemd held."""
 
 import errno
+import gzip
 import os
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from qps_service.files.kernel import Seen
+from qps_service.files.kernel import Files, Seen
 from tests.fault.devices import ReusedNumbers
 from tests.fault.restarts import begun, pack
 from tests.fault.scenarios import Make, followed
@@ -1215,3 +1216,179 @@ def backup_of_a_mirror_after_a_kill(make: Make, *, rotates: bool) -> None:
     rig.settle()
     assert not rig.seen - rig.expected
     assert [loss.bytes for loss in rig.paper.losses if "may be new" in loss.what] == [6 * LINE_SIZE]
+
+
+def truncated_before_anything_was_read_of_it(make: Make) -> None:
+    """It was empty at the end of the last process: that it was cut since, only its time tells."""
+    for store in (False, True):
+        rig, log = begun(make, store=store)
+        rig.copytruncate("access.log.2")
+        os.utime(rig.path, (time.time() - 9,) * 2)  # another tick of the kernel's clock than the next
+        rig.look_often(2)
+        rig.stop()
+        log.lines(3)
+        rig.copytruncate()
+        log.lines(1)
+        rig.start()
+        rig.check(losses=[])
+
+
+def backup_put_into_an_empty_log(make: Make) -> None:
+    """Which a rotation created, and which was looked at before. A server may write a line again within a
+    second: that is no backup."""
+    for stops in (False, True):
+        rig, _ = begun(make)
+        shutil.copy(rig.path, backup := rig.root / "backup")
+        rig.renew()
+        rig.look()
+        if stops:
+            rig.stop()
+        shutil.copyfile(backup, rig.path)
+        rig.writer().lines(2)
+        if stops:
+            rig.start()
+        rig.check(losses=[])
+        log = rig.renew()
+        rig.look()
+        first = backup.read_bytes().splitlines()[0]
+        log.raw(first + b"\n", first)
+        rig.check(losses=[])
+
+
+def copy_to_which_the_next_log_is_added(make: Make) -> None:
+    """`cat access.log >>access.log.old && : >access.log`: what was read of both is not read again there, and
+    what was not, is."""
+    for unread in (0, 2):
+        rig, log = begun(make)
+        copy = rig.copytruncate("access.log.old")
+        rig.look_often(2)
+        log.lines(3)
+        rig.look()
+        rig.stop()
+        log.lines(unread)
+        with copy.open("ab") as end:
+            end.write(rig.path.read_bytes())
+        os.truncate(rig.path, 0)
+        log.lines(1)
+        rig.start()
+        rig.check()
+        log = rig.writer()
+        for lines in (3, 4):
+            log.lines(lines)
+            rig.look()
+            with copy.open("ab") as end:
+                end.write(rig.path.read_bytes())
+            os.truncate(rig.path, 0)
+        rig.check()
+
+
+def rotated_files_made_one(make: Make) -> None:
+    """Somebody makes one file of several, and removes them; of an archive of it, too."""
+    for packs in (False, True):
+        for lets_go in (True, False):
+            rig, old = begun(make, files=Files() if lets_go else BlindFiles())
+            for _ in range(2):
+                old = rig.renew(4, closing=old)
+                rig.look_often(2)
+            parts = [rig.beside(f"access.log.{number}") for number in (1, 2)]
+            one = rig.beside("access.log.3")
+            one.write_bytes(b"".join(part.read_bytes() for part in parts))
+            for part in parts:
+                part.unlink()
+            if packs:
+                pack(one)
+            rig.check(losses=[])
+
+
+def rotated_files_in_the_logs_place(make: Make) -> None:
+    """Somebody puts all lines together again, and writes them over the log, which is empty or not; or renames
+    that file onto the log."""
+    for lines, in_place in ((0, True), (4, True), (4, False)):
+        rig, old = begun(make)
+        for count in (3, lines):
+            old = rig.renew(count, closing=old)
+            rig.look_often(2)
+        parts = [rig.beside(f"access.log.{number}") for number in (1, 2)]
+        target = rig.path if in_place else rig.beside("new")
+        target.write_bytes(b"".join(part.read_bytes() for part in (*parts, rig.path)))
+        target.rename(rig.path)
+        rig.look()
+        rig.writer().lines(2)
+        rig.check()
+
+
+def log_added_to_what_was_open(make: Make) -> None:
+    """While nobody ran: to the log before it, which had a writer still. In no later process either is
+    anything read twice."""
+    rig, old = begun(make)
+    log = rig.renew(4)
+    rig.look()
+    rig.stop()
+    log.lines(1)
+    with rig.beside("access.log.1").open("ab") as end:
+        end.write(rig.path.read_bytes())
+    os.truncate(rig.path, 0)
+    log.lines(2)
+    rig.start()
+    rig.look()
+    old.close()
+    rig.look_often(2, 61)
+    rig.stop()
+    rig.start()
+    rig.check()
+
+
+def late_line_that_begins_the_next_log(make: Make) -> None:
+    """Two workers of a server write the same line within a second, one of them to the file that was rotated,
+    and was let go."""
+    rig, old = begun(make, files=BlindFiles())
+    line = b"GET /health [29/Nov/2026:11:00:00]"
+    rig.renew().raw(line + b"\n", line)
+    rig.look_often(2, 61)
+    old.raw(line + b"\n", line)
+    rig.check(losses=[])
+
+
+def compression_that_was_interrupted(make: Make) -> None:
+    """logrotate is killed, and leaves half an archive beside the file, all of which was read. The next one
+    renames the archive, and another file onto that one. Of what begins like nothing that was read, a loss
+    is told."""
+    for lets_go in (True, False):
+        rig, old = begun(make, files=Files() if lets_go else BlindFiles())
+        log = rig.renew(3, closing=old)
+        rig.look_often(2)
+        plain = rig.beside("access.log.1")
+        half = gzip.compress(plain.read_bytes())[:-40]
+        plain.with_name("access.log.1.gz").write_bytes(half)
+        rig.look()
+        plain.with_name("access.log.1.gz").rename(rig.beside("access.log.2.gz"))
+        rig.path.rename(plain)
+        log.close()
+        rig.writer().lines(1)
+        rig.look()
+        rig.check(losses=[])
+        rig.stop()
+        rig.beside("access.log.3.gz").write_bytes(half[:12])
+        rig.renew(1)
+        rig.start()
+        rig.check(losses=[f"{rig.beside('access.log.3.gz')} cannot be unpacked: its end is missing"])
+
+
+def edited_and_compressed(make: Make) -> None:
+    """Somebody keeps a log's last lines alone, and that is rotated and compressed before anybody looks."""
+    for stops in (False, True):
+        rig, old = begun(make)
+        old.close()
+        if stops:
+            rig.stop()
+        rig.writer().lines(2)
+        (kept := rig.beside("kept")).write_bytes(
+            b"".join(rig.path.read_bytes().splitlines(keepends=True)[-30:])
+        )
+        kept.rename(rig.path)
+        pack(rig.rotate())
+        rig.writer().lines(1)
+        if stops:
+            rig.start()
+        rig.check(losses=[])
+        assert rig.said("recognised")

@@ -9,7 +9,7 @@ from qps_service.files.fingerprint import begins_alike
 from qps_service.files.kernel import Seen
 from qps_service.files.recognition import TAIL_LIMIT, KnownPart, best_part, part_of, proves
 from qps_service.files.rotated_names import is_compressed
-from qps_service.following import classification, discovery, known_files, read_texts, search
+from qps_service.following import classification, discovery, follower, known_files, read_texts, search
 from qps_service.following.classification import StillThere, Surroundings
 from qps_service.following.directories import LogDirectory
 from qps_service.following.discovery import Listing
@@ -17,7 +17,7 @@ from qps_service.following.follower import Follower
 from qps_service.following.generation import Chunk, Generation
 from qps_service.following.ignored_files import IgnoredFiles
 from qps_service.following.known_files import Read, Resemblance, goes_further
-from qps_service.following.read_texts import Found, are_alike
+from qps_service.following.read_texts import Found, are_alike, is_cut
 from qps_service.values.positions import Position
 from tests.fault import found, twins
 from tests.promised import MadePromise, nothing, promises
@@ -368,6 +368,35 @@ GoesByPlainNames = twins.while_reading("GoesByPlainNames", "plain_name", lambda 
 GoesByLinesAlone = twins.while_reading("GoesByLinesAlone", "is_same_time", lambda *_: False, discovery)
 # Takes what was rotated beside another log for its own.
 KnowsNoOthers = twins.spoilt("KnowsNoOthers", "_discovery.leave", lambda others: None)
+# Believes that a log which was empty stayed so.
+TrustsEmptyLogs = twins.while_reading("TrustsEmptyLogs", "may_be_cut", is_cut, follower)
+# Reads whatever comes to an empty log.
+ReadsWhatComesToAnEmptyLog = twins.around(
+    "ReadsWhatComesToAnEmptyLog",
+    "_held._known_part",
+    lambda known_part, generation, former: known_part(generation, former) if former.offset else None,
+)
+# Takes a file of several for the first of them, and lines that came late.
+KnowsTheFirstOnly = twins.spoilt(
+    "KnowsTheFirstOnly", "_discovery._texts.beyond_others", lambda read, place, *_: place
+)
+
+
+def by_one_time(text: bytes, *, strictly: bool = False, **more: Any) -> bool:
+    return proves(text, **more)
+
+
+# Takes texts for one that have one time in common.
+ProvesByOneTime = twins.while_reading("ProvesByOneTime", "proves", by_one_time, recognition, read_texts)
+# Tells a loss of each archive that is damaged; or of none.
+FearsForEachArchive = twins.spoilt(
+    "FearsForEachArchive", "_discovery._texts.begins_what_was_read", lambda source: False
+)
+FearsForNoArchive = twins.spoilt(
+    "FearsForNoArchive", "_discovery._texts.begins_what_was_read", lambda source: True
+)
+# Takes what an edited copy goes on with for lost.
+MissesWhatGoesOn = twins.spoilt("MissesWhatGoesOn", "_known_files.goes_on", lambda number: None)
 
 TWINS = {
     found.mirrored_without_a_hint: twins.SaysNoDuplicate,
@@ -428,10 +457,31 @@ TWINS = {
     found.backup_of_a_mirror_that_is_rotated: GoesByOneText,
     found.backup_that_is_rotated: GoesByOneText,
     found.backup_that_is_rotated_and_compressed: ComparesNoPackedLines,
+    found.truncated_before_anything_was_read_of_it: TrustsEmptyLogs,
+    found.copy_to_which_the_next_log_is_added: KnowsTheFirstOnly,
+    found.rotated_files_made_one: KnowsTheFirstOnly,
+    found.rotated_files_in_the_logs_place: KnowsTheFirstOnly,
+    found.log_added_to_what_was_open: KnowsTheFirstOnly,
+    found.late_line_that_begins_the_next_log: ProvesByOneTime,
 }
 
 test_every_line_once, test_twin = promises(
     *(MadePromise(check, twin, by="make", caught=(OSError,)) for check, twin in TWINS.items()),
+    MadePromise(
+        found.backup_put_into_an_empty_log,
+        *(ReadsWhatComesToAnEmptyLog, ProvesByOneTime),
+        by="make",
+    ),
+    MadePromise(
+        found.compression_that_was_interrupted,
+        *(FearsForEachArchive, FearsForNoArchive),
+        by="make",
+    ),
+    MadePromise(
+        found.edited_and_compressed,
+        *(ComparesNoPackedLines, MissesWhatGoesOn),
+        by="make",
+    ),
     MadePromise(found.empty_when_it_was_let_go, KnowsNoNames, KnowsNoAges, by="make"),
     MadePromise(
         found.rotated_before_a_process_that_saw_no_log,
