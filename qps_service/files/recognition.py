@@ -15,7 +15,7 @@ from struct import Struct
 from typing import NamedTuple
 from zlib import adler32, crc32
 
-from qps_service.files.fingerprint import Read, common
+from qps_service.files.fingerprint import Match, Read, common, compare
 from qps_service.text.regex import regex
 from qps_service.values.positions import PREFIX_LIMIT, Position
 
@@ -153,11 +153,27 @@ def is_proven(read: Read, position: Position) -> bool:
     start = read(len(position.prefix), 0)
     if proves(start, context=read(TAIL_LIMIT, 0)):
         return True
+    agreeing = [line for line, digest in _last_lines(read, position) if digest_of(line) == digest]
+    return proves(start + b"\n".join((b"", *agreeing, b"")))
+
+
+def compare_to_the_end(position: Position, read: Read) -> Match:
+    """As `compare`; but a text that is shorter than what was read, and has another line among those that are
+    known one by one, is another."""
+    match = compare(position, read)
+    if match is Match.PREFIX and any(
+        digest_of(line) != digest for line, digest in _last_lines(read, position)
+    ):
+        return Match.OTHER
+    return match
+
+
+def _last_lines(read: Read, position: Position) -> Iterator[tuple[bytes, bytes]]:
+    """What a file has where the lines stand that are known one by one, each with the digest of that one."""
     tail = _entries(position.tail)
     size = sum(length for _, length in tail)
     lines = read(size, position.offset - size).split(b"\n")[:-1] if size else []
-    agreeing = [line for line, (digest, _) in zip(lines, tail, strict=False) if digest_of(line) == digest]
-    return proves(start + b"\n".join((b"", *agreeing, b"")))
+    return zip(lines, (digest for digest, _ in tail), strict=False)
 
 
 def part_of(

@@ -13,7 +13,14 @@ from typing import NamedTuple
 
 from qps_service.files.fingerprint import Match, begins_alike, common, compare, fingerprint_of
 from qps_service.files.kernel import Seen
-from qps_service.files.recognition import KnownPart, beginning_of, best_part, is_proven, part_of
+from qps_service.files.recognition import (
+    KnownPart,
+    beginning_of,
+    best_part,
+    compare_to_the_end,
+    is_proven,
+    part_of,
+)
 from qps_service.files.rotated_names import plain_name
 from qps_service.following.ignored_files import IgnoredFiles
 from qps_service.text.units import SECOND
@@ -181,7 +188,7 @@ class KnownFiles:
         best: Position | None = None
         alike: Position | None = None
         for position in self.beginning_like(read):
-            match = compare(position, read)
+            match = compare_to_the_end(position, read)
             if match is Match.EMPTY and position.name == name and not is_present(position):
                 best = best or position  # it was empty when it was let go
             if match not in (Match.PREFIX, Match.FULL):
@@ -359,7 +366,7 @@ def goes_further(position: Position, known: Position, read: Read) -> bool:
     was read. Of a text that ends before that: what the later one has of its own, the earlier one has not."""
     if position.offset <= known.offset:
         return False
-    match = compare(position, read)
+    match = compare_to_the_end(position, read)
     is_earlier = 0 < position.number < known.number and known.offset > known.begun
     return match is Match.FULL or (match is Match.PREFIX and not is_earlier)
 

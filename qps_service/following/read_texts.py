@@ -17,6 +17,7 @@ from qps_service.files.recognition import (
     TAIL_LIMIT,
     KnownPart,
     best_part,
+    compare_to_the_end,
     has_differences,
     has_row_of,
     is_proven,
@@ -215,7 +216,7 @@ class ReadTexts:
         is_alike = False
         text = read(TAIL_LIMIT, 0)
         for each in self.held:
-            match = compare(each.position, read)
+            match = compare_to_the_end(each.position, read)
             if match is Match.FULL and is_cut(each.position, each.source):
                 return Resemblance.COPY  # as copytruncate leaves it: what more it has is looked for there
             if match in (Match.FULL, Match.PREFIX) or are_alike(read, each.source.read):
@@ -313,7 +314,9 @@ class ReadTexts:
             return b""
 
         positions = (*self._known_files.beginning_like(sound), *(each.position for each in self.held))
-        return any(compare(each, sound) is Match.PREFIX and is_proven(sound, each) for each in positions)
+        return any(
+            compare_to_the_end(each, sound) is Match.PREFIX and is_proven(sound, each) for each in positions
+        )
 
     def has_name(self, generation: Generation) -> bool:
         """Whether an open file can be found, under the name that the kernel tells: not so where it was

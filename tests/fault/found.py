@@ -1006,6 +1006,25 @@ def compressed_beside_an_archive_with_its_line(make: Make) -> None:
     rig.check(losses=[])
 
 
+def backup_put_back_again_and_rotated(make: Make) -> None:
+    """It is no beginning of the log that it is of: that has other lines where the backup was written to."""
+    rig, old = begun(make)
+    backup = rig.root / "backup"
+    shutil.copy(rig.path, backup)
+    old.lines(6)  # to beyond the next sample
+    for stops in (False, True):
+        rig.look()
+        if stops:
+            rig.stop()
+        shutil.copy(backup, rig.beside(".access.log.swp"))
+        rig.beside(".access.log.swp").rename(rig.path)
+    rig.writer().lines(1)
+    rig.rotate()
+    rig.writer()
+    rig.start()
+    rig.check()
+
+
 def rotated_before_a_process_that_saw_no_log(make: Make) -> None:
     """The log's link was away for all of its time. What was rotated behind it is older than what that process
     read; what was rotated beside another log is not looked at."""

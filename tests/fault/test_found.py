@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from qps_service.files import recognition
-from qps_service.files.fingerprint import begins_alike
+from qps_service.files.fingerprint import begins_alike, compare
 from qps_service.files.kernel import Seen
 from qps_service.files.recognition import TAIL_LIMIT, KnownPart, best_part, part_of, proves
 from qps_service.files.rotated_names import is_compressed
@@ -290,6 +290,14 @@ GoesByOneText = twins.spoilt("GoesByOneText", "_discovery._texts.after_parting",
 ComparesNoPackedLines = twins.while_reading("ComparesNoPackedLines", "COPY_LIMIT", 0, recognition)
 
 
+class GoesByOneTextsSamples(GoesByOneText):  # type: ignore[misc, valid-type]
+    """Nor by the lines that end the text."""
+
+    def read(self, now: int) -> Iterator[Chunk]:
+        with twins.replaced("compare_to_the_end", compare, known_files):
+            yield from super().read(now)
+
+
 class ComparesWhatWasReadOnly(Follower):
     """Does not compare with what an open file holds, but with what was read of it."""
 
@@ -366,6 +374,8 @@ class TrustsWholeSeconds(twins.Spoilt):
 GoesByPlainNames = twins.while_reading("GoesByPlainNames", "plain_name", lambda path: path, classification)
 # Takes the first archive that has the lines of one that is awaited.
 GoesByLinesAlone = twins.while_reading("GoesByLinesAlone", "is_same_time", lambda *_: False, discovery)
+# Takes a text for the beginning of one that has other lines in its place.
+GoesBySamplesAlone = twins.while_reading("GoesBySamplesAlone", "compare_to_the_end", compare, known_files)
 # Takes what was rotated beside another log for its own.
 KnowsNoOthers = twins.spoilt("KnowsNoOthers", "_discovery.leave", lambda others: None)
 # Believes that a log which was empty stayed so.
@@ -438,6 +448,7 @@ TWINS = {
     found.compressed_with_one_more_line_without_a_time: GoesByPlainNames,
     found.late_line_in_the_second_of_another_archive: TrustsWholeSeconds,
     found.compressed_beside_an_archive_with_its_line: GoesByLinesAlone,
+    found.backup_put_back_again_and_rotated: GoesBySamplesAlone,
     found.copied_after_a_backup_was_put_back_twice: KnowsNothingFound,
     found.lines_in_an_archive_of_what_was_let_go: KnowsNoNames,
     found.copy_that_has_an_inode_number_of_the_logs: GoesOnTwice,
@@ -455,7 +466,7 @@ TWINS = {
     found.given_to_somebody_else: FearsForNone,
     found.rotated_twice_before_it_was_seen: DoubtsTheHints,
     found.backup_of_a_mirror_that_is_rotated: GoesByOneText,
-    found.backup_that_is_rotated: GoesByOneText,
+    found.backup_that_is_rotated: GoesByOneTextsSamples,
     found.backup_that_is_rotated_and_compressed: ComparesNoPackedLines,
     found.truncated_before_anything_was_read_of_it: TrustsEmptyLogs,
     found.copy_to_which_the_next_log_is_added: KnowsTheFirstOnly,

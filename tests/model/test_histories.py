@@ -46,7 +46,8 @@ The histories keep to what can be kept. Left out are these:
   kill, and of a file that was let go.
 - Of logs whose lines have no time: mirrors, edits and backups where no hint tells of them, or with new lines
   in the same moment; a backup of lines that are all the same, written over the log; a file that bzip2, which
-  keeps whole seconds, compresses while nobody runs; clocks that go back.
+  keeps whole seconds, compresses while nobody runs, or anything else, if a log was deleted before that: few
+  lines are taken for its own; clocks that go back.
 """
 
 import os
@@ -186,6 +187,7 @@ class History(RuleBasedStateMachine):
         self.began_bare = False  # whether the volume was not there when the process began
         self.may_truncate = True
         self.is_overwritten = False  # whether a backup was, since the last process ended
+        self.is_deleted = False  # whether a log was deleted, since the last process began
         if early:
             writer = self.rig.writer()
             writer.lines(2)
@@ -359,6 +361,8 @@ class History(RuleBasedStateMachine):
                     self.look_now(61)  # a sweep finds what it has by now; under another name nobody looks
                 elif not self.rig.has_read(path):
                     return
+            if self.is_deleted and not (self.is_exact or self.is_running):
+                return  # it may be what was deleted
             if suffix == ".bz2" and not (self.is_exact or self.is_running):
                 return  # it keeps whole seconds, and another file of the second may have the same lines
             packed = self._pack(path, suffix)
@@ -565,6 +569,7 @@ class History(RuleBasedStateMachine):
     def delete_log(self, recreate: bool) -> None:
         self.look_now()
         self.log.unlink()
+        self.is_deleted = True
         if recreate:
             self.current()
 
@@ -674,7 +679,7 @@ class History(RuleBasedStateMachine):
             self.renumber()
         # A reboot empties systemd's store, which may hold what nothing else does.
         self.rig.start(rebooted=reboots and self.rig.store is None and not self.is_overwritten)
-        self.is_overwritten = False
+        self.is_overwritten = self.is_deleted = False
         self.is_running = self.may_truncate = True
         self.rig.look(0.01, commit=looks)
         self.has_jumped = self.has_jumped and not looks
