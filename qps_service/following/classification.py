@@ -173,7 +173,8 @@ class Classifier:
                 return Undecided.YET
             if is_wanted and not self._is_of_others(path, seen, surroundings, is_known=is_known):
                 return Unopenable(explain(error, seen))
-            return _ignored(Identity(*seen.key, None), seen)
+            # What was read may have more, once it can be opened.
+            return Undecided.NEW if is_known else _ignored(Identity(*seen.key, None), seen)
         result: Classification = Undecided.YET
         source = None
         identity = Identity(*seen.key, None)

@@ -1025,6 +1025,21 @@ def backup_put_back_again_and_rotated(make: Make) -> None:
     rig.check()
 
 
+def refused_after_it_was_let_go(make: Make) -> None:
+    """It got more lines, and cannot be opened at the look for which it was renamed."""
+    files = ToyFiles(WallClock(), blind=True)
+    rig, late = begun(make, files=files)
+    rig.renew(3)
+    rig.look_often(2, 61)
+    late.lines(2)
+    rig.renew(3)
+    files.denied = True
+    rig.beside("access.log.1").rename(rig.beside("access.log.3"))
+    rig.look()
+    files.denied = False
+    rig.check()
+
+
 def rotated_before_a_process_that_saw_no_log(make: Make) -> None:
     """The log's link was away for all of its time. What was rotated behind it is older than what that process
     read; what was rotated beside another log is not looked at."""

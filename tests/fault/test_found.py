@@ -18,7 +18,7 @@ from qps_service.following.generation import Chunk, Generation
 from qps_service.following.ignored_files import IgnoredFiles
 from qps_service.following.known_files import Read, Resemblance, goes_further
 from qps_service.following.read_texts import Found, are_alike, is_cut
-from qps_service.values.positions import Position
+from qps_service.values.positions import IgnoredFile, Position
 from tests.fault import found, twins
 from tests.promised import MadePromise, nothing, promises
 
@@ -337,6 +337,22 @@ class LooksWhereTheLinkLeads(twins.Spoilt):
         self._discovery._list = inside  # type: ignore[method-assign]
 
 
+class IgnoresWhatIsRefused(twins.Spoilt):
+    """Looks at no file again that it could not open once, be it one that was read."""
+
+    def spoil(self) -> None:
+        consider = self._discovery._classifier.consider
+
+        def instead(path: str, seen: Seen, *rest: Any, **more: Any) -> classification.Classification:
+            try:
+                self._files.close(self._files.open(path))
+            except OSError:
+                return IgnoredFile(*seen.key, None, seen.changed)
+            return consider(path, seen, *rest, **more)
+
+        self._discovery._classifier.consider = instead  # type: ignore[method-assign]
+
+
 class LooksWhereverItLooked(twins.Spoilt):
     """Looks at each file again that could not be told, be it nowhere near the log."""
 
@@ -449,6 +465,7 @@ TWINS = {
     found.late_line_in_the_second_of_another_archive: TrustsWholeSeconds,
     found.compressed_beside_an_archive_with_its_line: GoesByLinesAlone,
     found.backup_put_back_again_and_rotated: GoesBySamplesAlone,
+    found.refused_after_it_was_let_go: IgnoresWhatIsRefused,
     found.copied_after_a_backup_was_put_back_twice: KnowsNothingFound,
     found.lines_in_an_archive_of_what_was_let_go: KnowsNoNames,
     found.copy_that_has_an_inode_number_of_the_logs: GoesOnTwice,
