@@ -284,14 +284,19 @@ class Classifier:
         with suppress(OSError):  # what can't be read is not what is awaited
             # What was compressed while it was still read was left out for that.
             may_be = is_compressed(path) or not self._known_files.ignored.recall(identity, seen)
+            is_others = is_compressed(path) and self._known_files.was_let_go_at(
+                seen.modified, plain_name(path)
+            )
             # A mirror has all that was read of the file that it replaced.
             for position in sorted(awaited if may_be else (), key=lambda each: each.offset, reverse=True):
                 if compare(position, source.read) is not Match.FULL:
                     continue
-                is_sure = is_proven(source.read, position) or is_same_time(position.modified, seen.modified)
-                if certain and not is_sure:
+                has_time = is_same_time(position.modified, seen.modified)
+                if certain and not (has_time or is_proven(source.read, position)):
                     continue
-                if self._texts.is_read_further(source, position, surroundings.found):
+                if not has_time and (
+                    is_others or self._texts.is_read_further(source, position, surroundings.found)
+                ):
                     break
                 fresh = Found(source, Position(identity, path, 0, b"", b"", False, owner=seen.owner))
                 if parted := self._texts.after_parting(fresh, surroundings.is_present):

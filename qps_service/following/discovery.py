@@ -721,6 +721,8 @@ class Discovery:
         grain = SECOND if is_compressed(path) else 1
         with suppress(OSError):  # what can't be read can't be the copy that is looked for
             is_known = self._known_files.recall(identity, source.seen().size, source.read) is not None
+            if is_compressed(path):
+                is_known |= self._known_files.was_let_go_at(seen.modified, plain_name(path))
             is_older = seen.modified < position.modified // grain * grain
             # It may be that of another generation, in which the same backup stood before.
             others = [each.position for each in held]

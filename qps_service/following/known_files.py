@@ -297,6 +297,7 @@ class KnownFiles:
         return any(
             position.modified == modified and (modified % SECOND or plain_name(position.name) == name)
             for position in self._retired.values()
+            if position.number not in self._expected
         )
 
     def owners(self) -> set[int]:

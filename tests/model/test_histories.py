@@ -46,8 +46,8 @@ The histories keep to what can be kept. Left out are these:
   kill, and of a file that was let go.
 - Of logs whose lines have no time: mirrors, edits and backups where no hint tells of them, or with new lines
   in the same moment; a backup of lines that are all the same, written over the log; a file that bzip2, which
-  keeps whole seconds, compresses while nobody runs, or anything else, if a log was deleted before that: few
-  lines are taken for its own; clocks that go back.
+  keeps whole seconds, compresses while nobody runs, or anything else, if a log is gone or hidden that was
+  open: few lines are taken for its own; clocks that go back.
 """
 
 import os
@@ -187,7 +187,7 @@ class History(RuleBasedStateMachine):
         self.began_bare = False  # whether the volume was not there when the process began
         self.may_truncate = True
         self.is_overwritten = False  # whether a backup was, since the last process ended
-        self.is_deleted = False  # whether a log was deleted, since the last process began
+        self.packed: set[int] = set()  # inode numbers of what was compressed
         if early:
             writer = self.rig.writer()
             writer.lines(2)
@@ -361,14 +361,20 @@ class History(RuleBasedStateMachine):
                     self.look_now(61)  # a sweep finds what it has by now; under another name nobody looks
                 elif not self.rig.has_read(path):
                     return
-            if self.is_deleted and not (self.is_exact or self.is_running):
-                return  # it may be what was deleted
+            if not (self.is_exact or self.is_running) and self._awaits_what_is_gone():
+                return  # it may be that
             if suffix == ".bz2" and not (self.is_exact or self.is_running):
                 return  # it keeps whole seconds, and another file of the second may have the same lines
             packed = self._pack(path, suffix)
             self.rotated = [packed if each == path else each for each in self.rotated]
 
+    def _awaits_what_is_gone(self) -> bool:
+        """Whether the next process will look for a file that was deleted, or is hidden by a mount."""
+        there = {path.stat().st_ino for path in self.root.rglob("*") if path.is_file()} | self.packed
+        return any(each.identity.inode not in there for each in self.rig.paper.held.values())
+
     def _pack(self, path: Path, suffix: str) -> Path:
+        self.packed.add(path.stat().st_ino)
         modified = path.stat().st_mtime_ns
         packed = pack(path, suffix)
         told = packed.stat().st_mtime_ns
@@ -569,7 +575,6 @@ class History(RuleBasedStateMachine):
     def delete_log(self, recreate: bool) -> None:
         self.look_now()
         self.log.unlink()
-        self.is_deleted = True
         if recreate:
             self.current()
 
@@ -679,7 +684,7 @@ class History(RuleBasedStateMachine):
             self.renumber()
         # A reboot empties systemd's store, which may hold what nothing else does.
         self.rig.start(rebooted=reboots and self.rig.store is None and not self.is_overwritten)
-        self.is_overwritten = self.is_deleted = False
+        self.is_overwritten = False
         self.is_running = self.may_truncate = True
         self.rig.look(0.01, commit=looks)
         self.has_jumped = self.has_jumped and not looks
