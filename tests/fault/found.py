@@ -1040,6 +1040,32 @@ def refused_after_it_was_let_go(make: Make) -> None:
     rig.check()
 
 
+def archive_of_what_was_let_go(make: Make, *, becomes: str) -> None:
+    """It begins with a line of another log, which has no time. That log is cut, or compressed or deleted
+    while nobody runs: the archive is no copy of it, nor what became of it."""
+    rig, first = followed(make, files=BlindFiles())
+    for line in (EQUAL, b"one\n", b"two\n"):
+        first.raw(line, line.rstrip())
+    os.utime(rig.path, (2_000_000_000, 2_000_000_000))
+    rig.look()
+    log = rig.renew(closing=first)
+    log.raw(EQUAL, EQUAL.rstrip())
+    rig.look_often(2, 61)
+    pack(rig.beside("access.log.1"))
+    rig.look()
+    if becomes == "truncated":
+        os.truncate(rig.path, 0)
+    else:
+        rotated, current = rig.rotate(), rig.writer()
+        for line in (EQUAL, b"three\n"):
+            current.raw(line, line.rstrip())
+        rig.look()
+        rig.stop()
+        pack(rotated) if becomes == "compressed" else rotated.unlink()
+        rig.start()
+    rig.check(losses=[] if becomes == "compressed" else None)
+
+
 def rotated_before_a_process_that_saw_no_log(make: Make) -> None:
     """The log's link was away for all of its time. What was rotated behind it is older than what that process
     read; what was rotated beside another log is not looked at."""

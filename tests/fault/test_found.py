@@ -390,6 +390,9 @@ class TrustsWholeSeconds(twins.Spoilt):
 GoesByPlainNames = twins.while_reading("GoesByPlainNames", "plain_name", lambda path: path, classification)
 # Takes the first archive that has the lines of one that is awaited.
 GoesByLinesAlone = twins.while_reading("GoesByLinesAlone", "is_same_time", lambda *_: False, discovery)
+# Knows no archive by the time and the name of the file that it was made of; or by the time alone.
+KnowsNoArchives = twins.spoilt("KnowsNoArchives", "_known_files.was_let_go_at", lambda *_: False)
+KnowsNoTimes = twins.while_reading("KnowsNoTimes", "is_same_time", lambda *_: False, classification)
 # Takes a text for the beginning of one that has other lines in its place.
 GoesBySamplesAlone = twins.while_reading("GoesBySamplesAlone", "compare_to_the_end", compare, known_files)
 # Takes what was rotated beside another log for its own.
@@ -552,6 +555,14 @@ test_every_line_once, test_twin = promises(
             rotates=rotates,
         )
         for rotates in (False, True)
+    ),
+    *(
+        MadePromise(found.archive_of_what_was_let_go, twin, by="make", label=becomes, becomes=becomes)
+        for becomes, twin in (
+            ("truncated", KnowsNoArchives),
+            ("compressed", KnowsNoTimes),
+            ("deleted", KnowsNoArchives),
+        )
     ),
     *(
         MadePromise(
