@@ -479,7 +479,11 @@ class Classifier:
         if not surroundings.log_was_replaced:
             if known and plain_name(path) == known.name != path and not surroundings.is_present(known):
                 return self._continued(fresh, known, surroundings) or mine
-            if held is Resemblance.ALIKE and seen.changed >= surroundings.since:
+            if (
+                held is Resemblance.ALIKE
+                and seen.changed >= surroundings.since
+                and self._texts.is_like_named(read)
+            ):
                 # A log that was cut and has the same lines again, as many or more, is as if nothing had been.
                 self._lose(PossibleLoss(COPIED, path, None if is_compressed(path) else seen.size))
             return mine

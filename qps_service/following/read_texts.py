@@ -229,6 +229,16 @@ class ReadTexts:
                 is_alike = True
         return Resemblance.ALIKE if is_alike else Resemblance.NONE
 
+    def is_like_named(self, read: Read) -> bool:
+        """Whether a text is like one that is open and has a name. What was deleted was not truncated, but
+        compressed: this is its archive."""
+        alike = (
+            each
+            for each in self.held
+            if begins_alike(each.position, read) or are_alike(read, each.source.read)
+        )
+        return any(self.has_name(each) for each in alike)
+
     def is_made_of_held(self, source: Source, *held: Generation) -> bool:
         """Whether an archive has the text of one of the files that are open, or of these, and the time of its
         last write: then it has no more. Raises OSError."""

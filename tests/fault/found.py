@@ -1066,6 +1066,21 @@ def archive_of_what_was_let_go(make: Make, *, becomes: str) -> None:
     rig.check(losses=[] if becomes == "compressed" else None)
 
 
+def compressed_while_systemd_held_it_beside_a_log(make: Make) -> None:
+    """It was rotated before the stop. logrotate gives an archive the time that the log had when logrotate
+    began; few lines without a time prove nothing. It is no copy of a log that was truncated."""
+    rig, log = followed(make, store=True, files=BlindFiles())
+    log.raw(EQUAL, EQUAL.rstrip())
+    rig.look()
+    rig.renew()
+    rig.look()
+    rig.stop()
+    log.close()
+    os.utime(pack(rig.beside("access.log.1")), (1, 1))
+    rig.start()
+    rig.check(losses=[])
+
+
 def rotated_before_a_process_that_saw_no_log(make: Make) -> None:
     """The log's link was away for all of its time. What was rotated behind it is older than what that process
     read; what was rotated beside another log is not looked at."""

@@ -390,6 +390,10 @@ class TrustsWholeSeconds(twins.Spoilt):
 GoesByPlainNames = twins.while_reading("GoesByPlainNames", "plain_name", lambda path: path, classification)
 # Takes the first archive that has the lines of one that is awaited.
 GoesByLinesAlone = twins.while_reading("GoesByLinesAlone", "is_same_time", lambda *_: False, discovery)
+# Takes an archive of what was deleted for a copy of what was truncated.
+FearsForWhatWasDeleted = twins.spoilt(
+    "FearsForWhatWasDeleted", "_discovery._texts.is_like_named", lambda read: True
+)
 # Knows no archive by the time and the name of the file that it was made of; or by the time alone.
 KnowsNoArchives = twins.spoilt("KnowsNoArchives", "_known_files.was_let_go_at", lambda *_: False)
 KnowsNoTimes = twins.while_reading("KnowsNoTimes", "is_same_time", lambda *_: False, classification)
@@ -469,6 +473,7 @@ TWINS = {
     found.compressed_beside_an_archive_with_its_line: GoesByLinesAlone,
     found.backup_put_back_again_and_rotated: GoesBySamplesAlone,
     found.refused_after_it_was_let_go: IgnoresWhatIsRefused,
+    found.compressed_while_systemd_held_it_beside_a_log: FearsForWhatWasDeleted,
     found.copied_after_a_backup_was_put_back_twice: KnowsNothingFound,
     found.lines_in_an_archive_of_what_was_let_go: KnowsNoNames,
     found.copy_that_has_an_inode_number_of_the_logs: GoesOnTwice,
